@@ -1,0 +1,111 @@
+//! The engine: the rules applied to whatever store keeps the sides.
+
+use crate::conversation::{Name, Scope, Side};
+use crate::policy::Policy;
+use crate::signal::{Signal, Source, Utterance};
+use crate::store::{Listing, Store, StoreError};
+use crate::time::Time;
+use crate::transition::{IgnoreReason, Input, Outcome, Verdict, transition};
+
+/// How many sides one sweep or one round of a revocation takes.
+const BATCH: usize = 1_024;
+
+/// Knows who is composing to whom, until when. It is handed the time, and does nothing by itself.
+#[derive(Debug)]
+pub struct Engine<S> {
+    store: S,
+    policy: Policy,
+}
+
+impl<S: Store> Engine<S> {
+    /// An engine with these numbers over this store.
+    pub fn new(store: S, policy: Policy) -> Self {
+        Self { store, policy }
+    }
+
+    /// The numbers it goes by.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Where it keeps the sides.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Hears what a composer of `side` says.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] for a `Composing` that there is no room for. What ends something never fails for want of
+    /// room: on a side that is not remembered there is nothing to end, and its fence is what is lost.
+    pub async fn say(&self, side: &Side, utterance: Utterance, now: Time) -> Result<Outcome, StoreError> {
+        let is_start = matches!(utterance.signal, Signal::Composing { .. });
+        match self.update(side, Input::Say(utterance), now).await {
+            Err(StoreError::Full) if !is_start => {
+                Ok(Outcome { verdict: Verdict::Ignored(IgnoreReason::NothingLive), lease: None })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Voids a claim: its connection closed, or its hold ended.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn release(
+        &self,
+        side: &Side,
+        participant: Option<Name>,
+        source: Source,
+        now: Time,
+    ) -> Result<Outcome, StoreError> {
+        self.update(side, Input::Release { participant, source }, now).await
+    }
+
+    /// Settles a batch of the sides whose time has come.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn sweep(&self, now: Time) -> Result<Swept, StoreError> {
+        let due = self.store.due(now, BATCH).await;
+        for side in &due.sides {
+            self.update(side, Input::Lapse, now).await?;
+        }
+        // A side that was settled has a new deadline, which the feed has told.
+        Ok(Swept { cut: due.cut, next: due.next })
+    }
+
+    /// Ends every lease of the scope: whoever serves it stops serving it.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn revoke(&self, scope: &Scope, now: Time) -> Result<(), StoreError> {
+        loop {
+            let listing = self.store.leases(scope, now, BATCH).await;
+            for (side, _) in &listing.leases {
+                self.update(side, Input::Revoke, now).await?;
+            }
+            if !listing.cut {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The leases of the scope that live at `now`, up to `limit` of them.
+    pub async fn leases(&self, scope: &Scope, now: Time, limit: usize) -> Listing {
+        self.store.leases(scope, now, limit).await
+    }
+
+    async fn update(&self, side: &Side, input: Input, now: Time) -> Result<Outcome, StoreError> {
+        self.store.update(side, now, |state| transition(state, &input, now, &self.policy)).await
+    }
+}
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug)]
+pub struct Swept {
+    /// Whether more is due already.
+    pub cut: bool,
+    /// No deadline that was known before the sweep comes before this one.
+    pub next: Option<Time>,
+}

@@ -1,0 +1,351 @@
+//! The store of a single machine: shards behind a mutex each, made for millions of leases.
+//!
+//! A conversation's two sides share a shard. A shard keeps its sides in a slab, finds them by hash, lists them by
+//! tenant, agent and user, and files their deadlines in one timing wheel. Start, extend and stop take constant time.
+//! A side's filing is left where it is when its deadline moves later, and looked at again when it comes out.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::{HashMap, HashTable};
+use slab::Slab;
+
+use super::wheel::Wheel;
+use super::{AsOf, Commit, Due, Feed, Listing, Position, Store, StoreError};
+use crate::conversation::{Conversation, Name, Role, Scope, Side};
+use crate::lease::SideState;
+use crate::time::Time;
+use crate::transition::{Decision, Outcome};
+
+/// Enough that threads seldom meet; a power of two.
+const SHARDS: usize = 64;
+
+/// Sides in this process's memory. They end with it.
+pub struct MemoryStore<F> {
+    shards: Box<[Mutex<Shard>]>,
+    /// Keyed afresh for each store: the names are chosen by strangers.
+    hasher: RandomState,
+    sides: AtomicUsize,
+    capacity: usize,
+    feed: F,
+}
+
+impl<F: Feed> MemoryStore<F> {
+    /// An empty store that holds up to `capacity` sides and publishes to `feed`.
+    #[must_use]
+    pub fn new(capacity: usize, feed: F) -> Self {
+        let hasher = RandomState::new();
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(hasher.clone()))).collect();
+        Self { shards, hasher, sides: AtomicUsize::new(0), capacity, feed }
+    }
+
+    /// How many sides are remembered now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sides.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn place_of(&self, conversation: &Conversation) -> (u64, usize) {
+        let hash = self.hasher.hash_one(conversation);
+        // The table below uses the top and the bottom bits; the middle ones choose the shard.
+        (hash, (hash >> 32) as usize % SHARDS)
+    }
+
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        // A decision that panics changes nothing, so what the mutex guards is whole.
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commit(&self, side: &Side, decide: impl Fn(&SideState) -> Decision) -> Result<Outcome, StoreError> {
+        let (hash, number) = self.place_of(&side.conversation);
+        let mut shard = self.lock(number);
+        let slot = shard.find(hash, side);
+        let decision = match slot {
+            Some(slot) => decide(&shard.entries[slot as usize].state),
+            None => decide(&SideState::default()),
+        };
+        let deadline = decision.next.deadline();
+        match (slot, decision.next.is_empty()) {
+            (Some(slot), true) => {
+                shard.remove(slot);
+                self.sides.fetch_sub(1, Ordering::Relaxed);
+            }
+            (Some(slot), false) => shard.replace(slot, decision.next),
+            (None, true) => {}
+            (None, false) => {
+                if self.sides.fetch_add(1, Ordering::Relaxed) >= self.capacity {
+                    self.sides.fetch_sub(1, Ordering::Relaxed);
+                    return Err(StoreError::Full);
+                }
+                shard.insert(hash, side.clone(), decision.next);
+            }
+        }
+        shard.sequence += 1;
+        let position = Position { shard: number, sequence: shard.sequence };
+        // Published under the lock: commits of a shard reach the feed in their order.
+        self.feed.publish(Commit { side: side.clone(), changes: decision.changes, position, deadline });
+        Ok(decision.outcome)
+    }
+
+    fn take_due(&self, now: Time, limit: usize) -> Due {
+        let mut due = Due::default();
+        for number in 0..SHARDS {
+            let mut shard = self.lock(number);
+            shard.take_due(now, limit, &mut due);
+            let next = shard.wheel.next();
+            due.next = [due.next, next].into_iter().flatten().min();
+        }
+        due
+    }
+
+    fn list(&self, scope: &Scope, now: Time, limit: usize) -> Listing {
+        let conversation = scope.as_conversation();
+        let (first, count) = match &conversation {
+            Some(conversation) => (self.place_of(conversation).1, 1),
+            None => (0, SHARDS),
+        };
+        let mut listing = Listing::default();
+        let mut sequences = Vec::with_capacity(count);
+        for number in first..first + count {
+            let shard = self.lock(number);
+            sequences.push(shard.sequence);
+            match &conversation {
+                Some(conversation) => {
+                    shard.list_one(self.place_of(conversation).0, conversation, now, limit, &mut listing)
+                }
+                None => shard.list(scope, now, limit, &mut listing),
+            }
+            if listing.cut {
+                break;
+            }
+        }
+        listing.as_of = AsOf::new(first, sequences);
+        listing
+    }
+}
+
+impl<F: Feed> Store for MemoryStore<F> {
+    async fn update(
+        &self,
+        side: &Side,
+        _now: Time,
+        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+    ) -> Result<Outcome, StoreError> {
+        self.commit(side, decide)
+    }
+
+    async fn due(&self, now: Time, limit: usize) -> Due {
+        self.take_due(now, limit)
+    }
+
+    async fn leases(&self, scope: &Scope, now: Time, limit: usize) -> Listing {
+        self.list(scope, now, limit)
+    }
+}
+
+struct Shard {
+    entries: Slab<Entry>,
+    by_side: HashTable<u32>,
+    by_tenant: Index,
+    by_agent: Index,
+    by_user: Index,
+    wheel: Wheel,
+    sequence: u64,
+}
+
+struct Entry {
+    hash: u64,
+    side: Side,
+    state: SideState,
+    /// The moment it is filed under in the wheel; an item of the wheel under another moment is an old one.
+    filed: Time,
+    places: Places,
+}
+
+/// Where an entry stands in the lists of its tenant, agent and user, so that it leaves them in constant time.
+struct Places {
+    tenant: usize,
+    agent: usize,
+    user: usize,
+}
+
+impl Shard {
+    fn new(hasher: RandomState) -> Self {
+        let index = || Index(HashMap::with_hasher(hasher.clone()));
+        Self {
+            entries: Slab::new(),
+            by_side: HashTable::new(),
+            by_tenant: index(),
+            by_agent: index(),
+            by_user: index(),
+            wheel: Wheel::new(),
+            sequence: 0,
+        }
+    }
+
+    fn find(&self, hash: u64, side: &Side) -> Option<u32> {
+        self.by_side.find(hash, |&slot| self.entries[slot as usize].side == *side).copied()
+    }
+
+    fn insert(&mut self, hash: u64, side: Side, state: SideState) {
+        let slot = u32::try_from(self.entries.vacant_key()).expect("a shard holds fewer than 2^32 sides");
+        let keys = Keys::of(&side.conversation);
+        let places = Places {
+            tenant: self.by_tenant.push(keys.tenant, slot),
+            agent: self.by_agent.push(keys.agent, slot),
+            user: self.by_user.push(keys.user, slot),
+        };
+        self.entries.insert(Entry { hash, side, state, filed: Time::MAX, places });
+        self.by_side.insert_unique(hash, slot, |&slot| self.entries[slot as usize].hash);
+        self.file(slot);
+    }
+
+    fn replace(&mut self, slot: u32, state: SideState) {
+        self.entries[slot as usize].state = state;
+        self.file(slot);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Entry { hash, side, places, .. } = self.entries.remove(slot as usize);
+        if let Ok(found) = self.by_side.find_entry(hash, |&held| held == slot) {
+            found.remove();
+        }
+        let keys = Keys::of(&side.conversation);
+        if let Some((moved, place)) = self.by_tenant.swap_remove(&keys.tenant, places.tenant) {
+            self.entries[moved as usize].places.tenant = place;
+        }
+        if let Some((moved, place)) = self.by_agent.swap_remove(&keys.agent, places.agent) {
+            self.entries[moved as usize].places.agent = place;
+        }
+        if let Some((moved, place)) = self.by_user.swap_remove(&keys.user, places.user) {
+            self.entries[moved as usize].places.user = place;
+        }
+    }
+
+    /// Files the entry under its deadline, unless it will come out before that anyway.
+    fn file(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
+        let deadline = entry.state.deadline().unwrap_or(Time::MAX);
+        if deadline < entry.filed {
+            entry.filed = deadline;
+            self.wheel.file(deadline, slot);
+        }
+    }
+
+    fn take_due(&mut self, now: Time, limit: usize, due: &mut Due) {
+        while due.sides.len() < limit {
+            let Some(filed) = self.wheel.pop(now) else { return };
+            let Some(entry) = self.entries.get_mut(filed.number as usize) else { continue };
+            if entry.filed != filed.at {
+                continue;
+            }
+            entry.filed = Time::MAX;
+            if entry.state.deadline().is_some_and(|deadline| deadline <= now) {
+                due.sides.push(entry.side.clone());
+            } else {
+                self.file(filed.number);
+            }
+        }
+        due.cut = true;
+    }
+
+    fn list(&self, scope: &Scope, now: Time, limit: usize, listing: &mut Listing) {
+        let tenant = &scope.tenant;
+        let slots = match (&scope.user, &scope.agent) {
+            (Some(user), _) => self.by_user.get(&(tenant.clone(), user.as_str().into())),
+            (None, Some(agent)) => self.by_agent.get(&(tenant.clone(), agent.clone())),
+            (None, None) => self.by_tenant.get(&(tenant.clone(), Name::default())),
+        };
+        for &slot in slots {
+            let entry = &self.entries[slot as usize];
+            if scope.covers(&entry.side.conversation) {
+                entry.list(now, limit, listing);
+            }
+        }
+    }
+
+    fn list_one(
+        &self,
+        hash: u64,
+        conversation: &Conversation,
+        now: Time,
+        limit: usize,
+        listing: &mut Listing,
+    ) {
+        for role in Role::BOTH {
+            let side = Side { conversation: conversation.clone(), role };
+            if let Some(slot) = self.find(hash, &side) {
+                let entry = &self.entries[slot as usize];
+                entry.list(now, limit, listing);
+                listing.last_turn = listing.last_turn.max(entry.state.last_turn());
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn list(&self, now: Time, limit: usize, listing: &mut Listing) {
+        for lease in self.state.leases.iter().filter(|lease| lease.expires_at() > now) {
+            if listing.leases.len() == limit {
+                listing.cut = true;
+                return;
+            }
+            listing.leases.push((self.side.clone(), lease.view()));
+        }
+    }
+}
+
+/// What an entry is listed under.
+struct Keys {
+    tenant: Key,
+    agent: Key,
+    user: Key,
+}
+
+/// A tenant, and one of its agents or users.
+type Key = (Name, Name);
+
+impl Keys {
+    fn of(conversation: &Conversation) -> Self {
+        let tenant = conversation.tenant();
+        Self {
+            tenant: (tenant.clone(), Name::default()),
+            agent: (tenant.clone(), conversation.agent().clone()),
+            user: (tenant.clone(), conversation.user().as_str().into()),
+        }
+    }
+}
+
+/// Lists of slots under a key.
+struct Index(HashMap<Key, Vec<u32>, RandomState>);
+
+impl Index {
+    fn get(&self, key: &Key) -> &[u32] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds the slot and says where it stands.
+    fn push(&mut self, key: Key, slot: u32) -> usize {
+        let slots = self.0.entry(key).or_default();
+        slots.push(slot);
+        slots.len() - 1
+    }
+
+    /// Removes what stands at `place`, and says which slot stands there now instead.
+    fn swap_remove(&mut self, key: &Key, place: usize) -> Option<(u32, usize)> {
+        let slots = self.0.get_mut(key)?;
+        slots.swap_remove(place);
+        if slots.is_empty() {
+            self.0.remove(key);
+            return None;
+        }
+        slots.get(place).map(|&moved| (moved, place))
+    }
+}

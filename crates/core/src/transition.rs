@@ -1,0 +1,347 @@
+//! The one place where a lease changes. Pure and total: the same side, input and time give the same decision.
+
+use std::time::Duration;
+
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
+use crate::conversation::Name;
+use crate::lease::{Claim, Fence, Lease, LeaseView, SideState};
+use crate::policy::Policy;
+use crate::signal::{Marks, Signal, Source, Utterance};
+use crate::time::Time;
+
+/// What can happen to a side.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Somebody says something.
+    Say(Utterance),
+    /// A connection closed or a hold ended: the claim it was is void.
+    Release {
+        /// Whose claim it was.
+        participant: Option<Name>,
+        /// Which one.
+        source: Source,
+    },
+    /// Every lease of the side ends, because whoever serves it stops serving it.
+    Revoke,
+    /// Nothing but time.
+    Lapse,
+}
+
+/// What the input came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The side afterwards.
+    pub next: SideState,
+    /// What to answer.
+    pub outcome: Outcome,
+    /// What to tell, in this order.
+    pub changes: Changes,
+}
+
+/// What whoever spoke is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The speaker's lease as it stands afterwards, where one lives.
+    pub lease: Option<LeaseView>,
+}
+
+/// What was decided about an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A lease began.
+    Started,
+    /// A live lease was kept, and lasts at least as long as before.
+    Extended,
+    /// At least one lease ended.
+    Ended,
+    /// Nothing changed.
+    Ignored(IgnoreReason),
+}
+
+/// Why an input changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// Nobody was typing.
+    NothingLive,
+    /// It belongs to a message that went out already.
+    Fenced,
+    /// Its payload id was seen before.
+    Duplicate,
+    /// The side, or the lease, holds as many as it may.
+    Full,
+    /// Other claims hold the lease up.
+    Held,
+}
+
+/// What subscribers are told about a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What became of it.
+    pub kind: ChangeKind,
+    /// The lease then.
+    pub lease: LeaseView,
+}
+
+/// The kinds of news about a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It began.
+    Started,
+    /// It lives on, and its end is another than was told.
+    Refreshed,
+    /// It ended.
+    Stopped(StopReason),
+}
+
+/// Why a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The composer paused.
+    Paused,
+    /// The composer's message went out.
+    Sent,
+    /// Its time ran out.
+    Expired,
+    /// Whoever vouched for it is gone.
+    Revoked,
+}
+
+/// The changes of one decision: mostly none or one.
+pub type Changes = SmallVec<[Change; 1]>;
+
+/// Decides what `input` at `now` makes of `side`. What time alone brings about is settled first.
+#[must_use]
+pub fn transition(side: &SideState, input: &Input, now: Time, policy: &Policy) -> Decision {
+    let mut deciding = Deciding { next: side.clone(), changes: Changes::new(), now, policy };
+    deciding.settle();
+    let (verdict, speaker) = match input {
+        Input::Say(utterance) => (deciding.hear(utterance), &utterance.participant),
+        Input::Release { participant, source } => (deciding.release(participant, *source), participant),
+        Input::Revoke => (deciding.stop(StopReason::Revoked, |_| true), &None),
+        Input::Lapse => (deciding.lapsed(), &None),
+    };
+    let lease = deciding.find(speaker).map(|at| deciding.next.leases[at].view());
+    Decision { next: deciding.next, outcome: Outcome { verdict, lease }, changes: deciding.changes }
+}
+
+struct Deciding<'p> {
+    next: SideState,
+    changes: Changes,
+    now: Time,
+    policy: &'p Policy,
+}
+
+impl Deciding<'_> {
+    /// Ends what has lapsed, tells what must be told, forgets what may be forgotten.
+    fn settle(&mut self) {
+        let now = self.now;
+        self.stop(StopReason::Expired, |lease| lease.expires_at() <= now);
+        for at in 0..self.next.leases.len() {
+            self.next.leases[at].claims.retain(|claim| claim.until > now);
+            self.tell_if_due(at);
+        }
+        if self.next.leases.is_empty() && self.next.fence.as_ref().is_some_and(|fence| fence.forget_at <= now)
+        {
+            self.next.fence = None;
+        }
+    }
+
+    fn lapsed(&self) -> Verdict {
+        let ended = |change: &Change| matches!(change.kind, ChangeKind::Stopped(_));
+        if self.changes.iter().any(ended) { Verdict::Ended } else { Verdict::Ignored(IgnoreReason::Held) }
+    }
+
+    fn hear(&mut self, said: &Utterance) -> Verdict {
+        if self.is_duplicate(&said.marks) {
+            return Verdict::Ignored(IgnoreReason::Duplicate);
+        }
+        let verdict = match said.signal {
+            Signal::Composing { ttl } => {
+                let claim = Claim { source: said.source, until: self.now + ttl };
+                self.compose(said, claim, self.policy.guard(ttl))
+            }
+            Signal::Paused => self.stop_for(said, StopReason::Paused),
+            Signal::Sent => self.send(said),
+        };
+        // Who is refused for want of room may try the same payload again.
+        if verdict != Verdict::Ignored(IgnoreReason::Full) {
+            self.remember(said.marks.payload_id.as_ref());
+        }
+        verdict
+    }
+
+    fn compose(&mut self, said: &Utterance, claim: Claim, guard: Duration) -> Verdict {
+        let turn = said.marks.turn;
+        if turn.is_some() && turn <= self.next.last_turn() {
+            return Verdict::Ignored(IgnoreReason::Fenced);
+        }
+        let Some(at) = self.find(&said.participant) else {
+            if self.next.leases.len() >= self.policy.leases_per_side {
+                return Verdict::Ignored(IgnoreReason::Full);
+            }
+            self.start(
+                said.participant.clone(),
+                said.origin.clone(),
+                turn,
+                guard,
+                SmallVec::from_slice(&[claim]),
+            );
+            return Verdict::Started;
+        };
+        let lease = &mut self.next.leases[at];
+        let before = lease.expires_at();
+        match lease.claims.iter().position(|held| held.source.is(claim.source)) {
+            Some(held) => lease.claims[held].until = lease.claims[held].until.max(claim.until),
+            None if lease.claims.len() < self.policy.claims_per_lease => lease.claims.push(claim),
+            None => return Verdict::Ignored(IgnoreReason::Full),
+        }
+        lease.turn = lease.turn.max(turn);
+        if lease.expires_at() > before {
+            lease.guard = guard;
+        }
+        self.tell_if_due(at);
+        Verdict::Extended
+    }
+
+    /// Ends what the message ends, raises the fence, and lets holds that continue begin anew.
+    fn send(&mut self, said: &Utterance) -> Verdict {
+        let ended: SmallVec<[Lease; 1]> =
+            self.next.leases.iter().filter(|lease| is_ended_by(lease, said)).cloned().collect();
+        let verdict = self.stop_for(said, StopReason::Sent);
+        let turn = ended.iter().map(|lease| lease.turn).max().flatten().max(said.marks.turn);
+        if turn.is_some() {
+            let fence = self.fence();
+            fence.last_turn = fence.last_turn.max(turn);
+        }
+        for mut lease in ended {
+            lease.claims.retain(|claim| claim.source.outlives_message());
+            if !lease.claims.is_empty() {
+                self.start(lease.participant, lease.origin, None, lease.guard, lease.claims);
+            }
+        }
+        verdict
+    }
+
+    fn release(&mut self, participant: &Option<Name>, source: Source) -> Verdict {
+        let now = self.now;
+        let Some(at) = self.find(participant) else { return Verdict::Ignored(IgnoreReason::NothingLive) };
+        let lease = &mut self.next.leases[at];
+        lease.claims.retain(|claim| !claim.source.is(source));
+        if lease.claims.is_empty() {
+            return self.stop(StopReason::Revoked, |lease| lease.expires_at() <= now);
+        }
+        // A shorter end is news: who was told the longer one and then loses us would show dots too long.
+        if lease.expires_at() < lease.announced_until {
+            self.tell(at);
+        }
+        Verdict::Ignored(IgnoreReason::Held)
+    }
+
+    fn start(
+        &mut self,
+        participant: Option<Name>,
+        origin: Name,
+        turn: Option<u64>,
+        guard: Duration,
+        claims: SmallVec<[Claim; 1]>,
+    ) {
+        let mut lease = Lease {
+            participant,
+            started_at: self.now,
+            announced_until: self.now,
+            guard,
+            turn,
+            origin,
+            claims,
+        };
+        lease.announced_until = lease.expires_at();
+        self.changes.push(Change { kind: ChangeKind::Started, lease: lease.view() });
+        self.next.leases.push(lease);
+    }
+
+    fn stop_for(&mut self, said: &Utterance, reason: StopReason) -> Verdict {
+        match self.stop(reason, |lease| is_ended_by(lease, said)) {
+            Verdict::Ended => Verdict::Ended,
+            _ if self.next.leases.iter().any(|lease| lease.turn > said.marks.turn)
+                && said.marks.turn.is_some() =>
+            {
+                Verdict::Ignored(IgnoreReason::Fenced)
+            }
+            nothing => nothing,
+        }
+    }
+
+    fn stop(&mut self, reason: StopReason, ends: impl Fn(&Lease) -> bool) -> Verdict {
+        let now = self.now;
+        let before = self.next.leases.len();
+        let changes = &mut self.changes;
+        self.next.leases.retain(|lease| {
+            let stops = ends(lease);
+            if stops {
+                let view = lease.view();
+                let lease = LeaseView { expires_at: view.expires_at.min(now), ..view };
+                changes.push(Change { kind: ChangeKind::Stopped(reason), lease });
+            }
+            !stops
+        });
+        if self.next.leases.len() == before {
+            return Verdict::Ignored(IgnoreReason::NothingLive);
+        }
+        if let Some(fence) = &mut self.next.fence {
+            fence.forget_at = now + self.policy.fence;
+        }
+        Verdict::Ended
+    }
+
+    fn tell_if_due(&mut self, at: usize) {
+        if self.next.leases[at].must_be_told(self.now) {
+            self.tell(at);
+        }
+    }
+
+    fn tell(&mut self, at: usize) {
+        let lease = &mut self.next.leases[at];
+        lease.announced_until = lease.expires_at();
+        self.changes.push(Change { kind: ChangeKind::Refreshed, lease: lease.view() });
+    }
+
+    fn find(&self, participant: &Option<Name>) -> Option<usize> {
+        self.next.leases.iter().position(|lease| lease.participant == *participant)
+    }
+
+    fn is_duplicate(&self, marks: &Marks) -> bool {
+        match (&marks.payload_id, &self.next.fence) {
+            (Some(id), Some(fence)) => fence.payload_ids.contains(id),
+            _ => false,
+        }
+    }
+
+    fn remember(&mut self, payload_id: Option<&CompactString>) {
+        let Some(id) = payload_id else { return };
+        let bound = self.policy.payload_ids;
+        let ids = &mut self.fence().payload_ids;
+        ids.push_back(id.clone());
+        while ids.len() > bound {
+            ids.pop_front();
+        }
+    }
+
+    fn fence(&mut self) -> &mut Fence {
+        let fence = self.next.fence.get_or_insert_default();
+        fence.forget_at = self.now + self.policy.fence;
+        fence
+    }
+}
+
+/// Without a participant the whole side is meant, with one that participant and the anonymous one. A lease of a later
+/// turn is the next message's: a straggler does not end it.
+fn is_ended_by(lease: &Lease, said: &Utterance) -> bool {
+    let is_meant =
+        said.participant.is_none() || lease.participant.is_none() || lease.participant == said.participant;
+    let is_later = said.marks.turn.is_some() && lease.turn > said.marks.turn;
+    is_meant && !is_later
+}
