@@ -1,0 +1,138 @@
+//! What an account has at every door: whose it is, where its conversations live, which agents are its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use typingd_core::{Conversation, Name, User};
+
+use crate::rejection::Rejection;
+
+/// The part of an account that all providers share.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Whose it is.
+    pub tenant: Name,
+    /// Where its conversations live. Accounts of one tenant and kind may share a channel.
+    pub channel: Channel,
+    /// The agents it may speak for.
+    pub agents: Patterns,
+    /// Agents' names at this door, and what they are called inside, so that an agent is the same at every door.
+    pub aliases: BTreeMap<Name, Name>,
+    /// How long one typing call shows.
+    pub ttl: Duration,
+}
+
+impl Account {
+    /// The conversation of an agent, named as at this door, with a user in its normal form.
+    #[must_use]
+    pub fn conversation(&self, agent: &str, user: User) -> Conversation {
+        let agent = self.aliases.get(agent).cloned().unwrap_or_else(|| agent.into());
+        Conversation::new(self.tenant.clone(), self.channel.name.clone(), agent, user)
+    }
+
+    /// Whether this account may speak for the agent, among `all` accounts of the door.
+    ///
+    /// # Errors
+    /// [`Rejection::ForeignAgent`] where another account of the tenant has it, [`Rejection::UnknownAgent`] where none
+    /// has: another tenant's agents do not exist.
+    pub fn check_owns<'a>(
+        &self,
+        agent: &str,
+        all: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), Rejection> {
+        if self.agents.contain(agent) {
+            return Ok(());
+        }
+        let is_another = |other: &Self| other.tenant == self.tenant && other.agents.contain(agent);
+        if all.into_iter().any(is_another) {
+            Err(Rejection::ForeignAgent)
+        } else {
+            Err(Rejection::UnknownAgent)
+        }
+    }
+}
+
+/// A place where conversations live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its name within the tenant.
+    pub name: Name,
+    /// What its users are called by.
+    pub kind: ChannelKind,
+}
+
+/// What a channel's users are called by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// A phone number: `+` and digits inside.
+    Rcs,
+    /// Any text.
+    Opaque,
+}
+
+/// Names given as patterns, in which `*` stands for any run of characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patterns(Vec<String>);
+
+impl Patterns {
+    /// Those that match any of the patterns.
+    pub fn new(patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(patterns.into_iter().map(Into::into).collect())
+    }
+
+    /// All names.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::new(["*"])
+    }
+
+    /// Whether the name matches one of them.
+    #[must_use]
+    pub fn contain(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| matches(pattern, name))
+    }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        for (pattern, name, is_match) in [
+            ("*", "", true),
+            ("*", "kio_rcs", true),
+            ("kio_rcs", "kio_rcs", true),
+            ("kio_rcs", "kio_rcs2", false),
+            ("agent_*", "agent_x", true),
+            ("agent_*", "bot_agent_x", false),
+            ("*_rcs", "kio_rcs", true),
+            ("*_rcs", "kio_rcs_", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(Patterns::new([pattern]).contain(name), is_match, "{pattern} {name}");
+        }
+    }
+}

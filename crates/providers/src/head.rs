@@ -1,0 +1,31 @@
+//! Reading a request's head.
+
+use http::header::{CONTENT_TYPE, HeaderMap};
+
+/// The one value of a header; `None` where it is missing, sent twice or not text.
+#[must_use]
+pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+/// Whether the header was sent at all.
+#[must_use]
+pub fn is_sent(headers: &HeaderMap, name: &str) -> bool {
+    headers.contains_key(name)
+}
+
+/// What follows the scheme of `Authorization`, if it is this scheme, in any letter case.
+#[must_use]
+pub fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
+    let (sent, credentials) = single(headers, "authorization")?.split_once(' ')?;
+    sent.eq_ignore_ascii_case(scheme).then(|| credentials.trim_start_matches(' '))
+}
+
+/// Whether the body is said to be of this media type, in any letter case, whatever its parameters.
+#[must_use]
+pub fn is_media_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let sent = single(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    sent.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+}

@@ -1,0 +1,212 @@
+//! Kaleyra RCS: an agent's typing events and messages on their way to a user's handset.
+//!
+//! Knows the two paths under `/v1/{sid}/rcs/`, their two credentials, their bodies, and that each has error bodies of
+//! its own. Refuses to know what a message says: that it goes out is all that counts here. From the vendor's pages on
+//! the RCS API, its events, its messages and its error codes, read 2026-11; where they say nothing, `wire.rs` says what
+//! was chosen.
+
+mod request;
+mod wire;
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use blake3::Hash;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
+use typingd_core::{Conversation, Marks, Role, Signal};
+
+use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
+use crate::rejection::{Refusal, Rejection};
+use crate::{AccountId, Call, Provider, Receipt, Reply, account, head};
+
+/// The Kaleyra door.
+#[derive(Debug)]
+pub struct Kaleyra {
+    accounts: Vec<Account>,
+    keys: KeyRing<AccountId>,
+    /// The digest of `user:password`, for each account.
+    basics: Vec<Hash>,
+    /// What a Basic credential is compared with where the `api-key` is nobody's.
+    decoy: Hash,
+    hasher: KeyHasher,
+}
+
+/// An account at this door.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// What all doors' accounts have.
+    pub common: account::Account,
+    /// The account's id, as it stands in the path.
+    pub sid: String,
+    /// The user name of `Authorization: Basic`.
+    pub user: String,
+    /// The password of `Authorization: Basic`.
+    pub password: Secret,
+    /// The values of `api-key` it may use.
+    pub api_keys: Vec<Secret>,
+    /// Whether `api-key` alone is enough for typing, too, as other pages of the vendor have it. Off by default.
+    pub api_key_alone: bool,
+    /// Whether an upstream's refusal is answered with 502 in place of 400. Off by default.
+    pub upstream_refusal_is_502: bool,
+}
+
+impl Kaleyra {
+    /// The door for these accounts.
+    ///
+    /// # Errors
+    /// [`Claimed`] where two of them have the same sid or `api-key`.
+    pub fn new(accounts: Vec<Account>, hasher: &KeyHasher) -> Result<Self, Claimed> {
+        let mut sids = HashSet::with_capacity(accounts.len());
+        let mut keys = KeyRing::new(hasher);
+        for (at, account) in accounts.iter().enumerate() {
+            if !sids.insert(account.sid.as_str()) {
+                return Err(Claimed("Kaleyra sid"));
+            }
+            for key in &account.api_keys {
+                keys.insert(key, AccountId(at), "Kaleyra api-key")?;
+            }
+        }
+        let basic = |account: &Account| {
+            hasher.hash(format!("{}:{}", account.user, account.password.expose()).as_bytes())
+        };
+        let basics = accounts.iter().map(basic).collect();
+        Ok(Self { accounts, keys, basics, decoy: hasher.hash(b""), hasher: hasher.clone() })
+    }
+
+    /// The account that all credentials sent are of, which is the account of the path. Whatever is wrong, the work and
+    /// the refusal are the same.
+    fn authenticate(&self, headers: &HeaderMap, route: &Route<'_>) -> Result<AccountId, Rejection> {
+        let key = head::single(headers, "api-key").unwrap_or_default();
+        let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
+        let basic = head::authorization(headers, "Basic").and_then(|sent| BASE64_STANDARD.decode(sent).ok());
+        let basic = self.hasher.hash(basic.as_deref().unwrap_or_default());
+        let is_basic_right = basic == owner.map_or(self.decoy, |owner| self.basics[owner.0]);
+
+        let owner = owner.ok_or(Rejection::Unauthenticated)?;
+        let account = &self.accounts[owner.0];
+        let may_key_do_alone = matches!(route.endpoint, Endpoint::Messages) || account.api_key_alone;
+        let needs_basic = !may_key_do_alone || head::is_sent(headers, "authorization");
+        if account.sid == route.sid && (is_basic_right || !needs_basic) {
+            Ok(owner)
+        } else {
+            Err(Rejection::Unauthenticated)
+        }
+    }
+
+    fn typing(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
+        let request::Typing { from, to, user } = request::Typing::read(body)?;
+        self.check_owns(account, &from)?;
+        let conversations = vec![account.common.conversation(&from, user)];
+        let reply = move |receipt: &Receipt| wire::typing_accepted(&to, receipt);
+        Ok(call(conversations, Signal::Composing { ttl: account.common.ttl }, Box::new(reply)))
+    }
+
+    fn message(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
+        let request::Message { from, to, users } = request::Message::read(body)?;
+        self.check_owns(account, &from)?;
+        let conversations = users.into_iter().map(|user| account.common.conversation(&from, user)).collect();
+        let reply = move |receipt: &Receipt| wire::message_accepted(&to, receipt);
+        Ok(call(conversations, Signal::Sent, Box::new(reply)))
+    }
+
+    fn check_owns(&self, account: &Account, agent: &str) -> Result<(), Rejection> {
+        account.common.check_owns(agent, self.accounts.iter().map(|other| &other.common))
+    }
+}
+
+impl Provider for Kaleyra {
+    fn name(&self) -> &'static str {
+        "kaleyra"
+    }
+
+    fn owns(&self, path: &str) -> bool {
+        split(path).is_some()
+    }
+
+    fn body_limit(&self) -> usize {
+        64 * 1024
+    }
+
+    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection> {
+        let route = Route::of(head)?;
+        if head.method != Method::POST {
+            return Err(Rejection::MethodNotAllowed { allow: "POST" });
+        }
+        let account = self.authenticate(&head.headers, &route)?;
+        if !head::is_media_type(&head.headers, "application/json") {
+            return Err(Rejection::UnsupportedMediaType);
+        }
+        Ok(account)
+    }
+
+    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal> {
+        let account = &self.accounts[account.0];
+        let call = match Route::of(head)?.endpoint {
+            Endpoint::Events => self.typing(account, body)?,
+            Endpoint::Messages => self.message(account, body)?,
+        };
+        Ok(call)
+    }
+
+    fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes> {
+        let sid = split(head.uri.path()).map(|(sid, _)| sid);
+        let is_502 =
+            |account: &&Account| account.upstream_refusal_is_502 && Some(account.sid.as_str()) == sid;
+        let upstream_status = match self.accounts.iter().find(is_502) {
+            Some(_) => StatusCode::BAD_GATEWAY,
+            None => StatusCode::BAD_REQUEST,
+        };
+        match Route::of(head) {
+            Ok(Route { endpoint: Endpoint::Messages, .. }) => {
+                wire::message_refused(&refusal.rejection, upstream_status)
+            }
+            Ok(Route { endpoint: Endpoint::Events, .. }) | Err(_) => {
+                wire::event_refused(&refusal.rejection, upstream_status)
+            }
+        }
+    }
+}
+
+struct Route<'h> {
+    sid: &'h str,
+    endpoint: Endpoint,
+}
+
+enum Endpoint {
+    Events,
+    Messages,
+}
+
+impl<'h> Route<'h> {
+    fn of(head: &'h Parts) -> Result<Self, Rejection> {
+        match split(head.uri.path()) {
+            Some((sid, "/events")) => Ok(Self { sid, endpoint: Endpoint::Events }),
+            Some((sid, "/messages")) => Ok(Self { sid, endpoint: Endpoint::Messages }),
+            _ => Err(Rejection::UnknownPath),
+        }
+    }
+}
+
+/// The sid of a path of this door, and what follows `/rcs`.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let (sid, rest) = path.strip_prefix("/v1/")?.split_once('/')?;
+    let rest = rest.strip_prefix("rcs")?;
+    let is_whole = !sid.is_empty() && (rest.is_empty() || rest.starts_with('/'));
+    is_whole.then_some((sid, rest))
+}
+
+/// A call of this door: agents alone make them, and nothing on this wire puts them in order.
+fn call(conversations: Vec<Conversation>, signal: Signal, reply: Reply) -> Call {
+    Call {
+        conversations,
+        role: Role::Agent,
+        signal: Some(signal),
+        marks: Marks::default(),
+        opens_conversation: false,
+        reference: None,
+        reply,
+    }
+}

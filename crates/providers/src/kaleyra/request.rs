@@ -1,0 +1,107 @@
+//! What is sent to this door, read and checked.
+
+use std::collections::HashSet;
+
+use typingd_core::User;
+
+use crate::json::{self, Fields, Json};
+use crate::phone;
+use crate::rejection::{Fault, FaultKind, Faults, Rejection};
+
+const AGENT: &str = "an agent's name, of 1 to 255 bytes";
+const RECIPIENTS: &str = "an array of one or more phone numbers";
+const NUMBER: &str = "a phone number in E.164 form, with or without its plus sign";
+
+/// How many wrong recipients a refusal names: it stays small, however many are wrong.
+const RECIPIENTS_NAMED: usize = 8;
+
+/// The body of a typing event.
+pub(super) struct Typing {
+    pub(super) from: String,
+    /// As it was sent, to be echoed.
+    pub(super) to: String,
+    pub(super) user: User,
+}
+
+impl Typing {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Rejection> {
+        let json = json::parse(body)?;
+        let fields = fields_of(&json)?;
+        let mut faults = Faults::default();
+        let from = agent(&fields, &mut faults);
+        let to = fields.required(&mut faults, "to", phone::EXPECTED, Json::as_str);
+        let user = to.and_then(phone::with_plus);
+        if to.is_some() && user.is_none() {
+            fields.fault(&mut faults, "to", FaultKind::WrongValue, phone::EXPECTED);
+        }
+        let composing = fields.required(&mut faults, "composing", "an empty object", Json::as_object);
+        if composing.is_some_and(|composing| !composing.is_empty()) {
+            fields.fault(&mut faults, "composing", FaultKind::WrongValue, "an empty object");
+        }
+        match (from, to, user, faults.none()?) {
+            (Some(from), Some(to), Some(user), ()) => {
+                Ok(Self { from: from.to_owned(), to: to.to_owned(), user })
+            }
+            _ => unreachable!("a field that was not read is a fault"),
+        }
+    }
+}
+
+/// What counts of a message's body.
+pub(super) struct Message {
+    pub(super) from: String,
+    /// As they were sent, to be echoed.
+    pub(super) to: Vec<String>,
+    /// Each once, however often it was named.
+    pub(super) users: Vec<User>,
+}
+
+impl Message {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Rejection> {
+        let json = json::parse(body)?;
+        let fields = fields_of(&json)?;
+        let mut faults = Faults::default();
+        let from = agent(&fields, &mut faults);
+        let to = fields.required(&mut faults, "to", RECIPIENTS, Json::as_array);
+        if to.is_some_and(<[_]>::is_empty) {
+            fields.fault(&mut faults, "to", FaultKind::Empty, RECIPIENTS);
+        }
+        let recipients = to.unwrap_or_default();
+        let wrong = recipients.iter().enumerate().filter_map(|(at, one)| Some((at, fault_of(one)?)));
+        for (at, kind) in wrong.take(RECIPIENTS_NAMED) {
+            faults.add(format!("to[{at}]"), kind, NUMBER);
+        }
+        let (Some(from), ()) = (from, faults.none()?) else {
+            unreachable!("a field that was not read is a fault")
+        };
+        let to: Vec<String> = recipients.iter().filter_map(Json::as_str).map(str::to_owned).collect();
+        let mut users: Vec<User> = to.iter().filter_map(|to| phone::with_or_without_plus(to)).collect();
+        let mut seen = HashSet::with_capacity(users.len());
+        users.retain(|user| seen.insert(user.clone()));
+        Ok(Self { from: from.to_owned(), to, users })
+    }
+}
+
+/// The body's fields. A body of another type is JSON, so that it is the fields that are wrong.
+fn fields_of<'j, 'b>(json: &'j Json<'b>) -> Result<Fields<'j, 'b>, Rejection> {
+    let fault = Fault { field: "body".into(), kind: FaultKind::WrongType, expected: "a JSON object".into() };
+    Fields::of_body(json).map_err(|_| Rejection::Invalid(vec![fault]))
+}
+
+fn agent<'j>(fields: &Fields<'j, '_>, faults: &mut Faults) -> Option<&'j str> {
+    let from = fields.required(faults, "from", AGENT, Json::as_str)?;
+    match from.len() {
+        0 => fields.fault(faults, "from", FaultKind::Empty, AGENT),
+        1..=255 => return Some(from),
+        _ => fields.fault(faults, "from", FaultKind::TooLong, AGENT),
+    }
+    None
+}
+
+fn fault_of(recipient: &Json<'_>) -> Option<FaultKind> {
+    match recipient.as_str() {
+        None => Some(FaultKind::WrongType),
+        Some(text) if phone::with_or_without_plus(text).is_none() => Some(FaultKind::WrongValue),
+        Some(_) => None,
+    }
+}

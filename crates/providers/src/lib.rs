@@ -1,0 +1,122 @@
+//! The providers' HTTP APIs as pure codecs.
+//!
+//! This crate knows what each vendor puts on the wire: paths, headers, bodies, and the words of every refusal. It
+//! refuses to know sockets, clocks, randomness and runtimes: a request comes in as its head and the bytes of its
+//! body, and what must be different every time is handed in with the [`Receipt`].
+//!
+//! A provider is one folder with a type that implements [`Provider`], one line in [`doors`], and a page under
+//! `docs/providers/`. A request is judged in one order at every door: path, method, required headers, credentials,
+//! media type ([`Provider::admit`]); size; parse, fields, ownership ([`Provider::decode`]). Refusals are born neutral,
+//! as a [`Rejection`], and each provider dresses them in its own words ([`Provider::refuse`]).
+
+pub mod account;
+pub mod head;
+pub mod json;
+pub mod keys;
+pub mod phone;
+pub mod rejection;
+
+pub mod kaleyra;
+pub mod pinnacle;
+pub mod salesforce;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use jiff::Timestamp;
+use typingd_core::{Conversation, Marks, Role, Signal};
+use uuid::Uuid;
+
+pub use account::{Account, Channel, ChannelKind, Patterns};
+pub use keys::{Claimed, KeyHasher, KeyRing, Secret};
+pub use rejection::{Bar, Fault, FaultKind, Faults, Refusal, Rejection};
+
+/// One vendor's API, with the accounts that may use it.
+pub trait Provider: Send + Sync {
+    /// Its name: the origin of the leases it starts, and by default its channel's name.
+    fn name(&self) -> &'static str;
+
+    /// Whether requests on this path, known or not, are answered in this provider's words.
+    fn owns(&self, path: &str) -> bool;
+
+    /// The largest body it takes, in bytes.
+    fn body_limit(&self) -> usize;
+
+    /// Judges what the head alone can tell: path, method, required headers, credentials, media type, in this order.
+    ///
+    /// # Errors
+    /// The first of them that is wrong.
+    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection>;
+
+    /// Reads an admitted request: parse, fields, ownership, in this order. Never panics, whatever the bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the name that the caller gave it as far as that was read.
+    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal>;
+
+    /// Says no, in this provider's words.
+    fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes>;
+}
+
+/// Which of a provider's accounts: its place among those that the provider was built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountId(pub usize);
+
+/// A request understood: what it says about typing, and how to answer it.
+pub struct Call {
+    /// Whom it is about: one conversation, or one for each recipient of a message.
+    pub conversations: Vec<Conversation>,
+    /// Whose doing it is.
+    pub role: Role,
+    /// What it says; `None` where the call is accepted and says nothing about typing.
+    pub signal: Option<Signal>,
+    /// What lets a repeat or a straggler be told from news.
+    pub marks: Marks,
+    /// Whether the provider counts the conversation as open from now on.
+    pub opens_conversation: bool,
+    /// The name that the caller gave the call, for a refusal to repeat.
+    pub reference: Option<String>,
+    /// Says yes, in this provider's words.
+    pub reply: Reply,
+}
+
+/// How to answer an accepted call.
+pub type Reply = Box<dyn FnOnce(&Receipt) -> Response<Bytes> + Send>;
+
+/// What an answer may need that is not in the request.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Names this exchange. New for each.
+    pub request_id: Uuid,
+    /// Names the event or message. New for each.
+    pub message_id: Uuid,
+    /// When the lease began, as wall time for people; the moment of the answer where no lease lives.
+    pub started_at: Timestamp,
+    /// The lease's planned end, as wall time for people; the moment of the answer where no lease lives.
+    pub ends_at: Timestamp,
+    /// The conversation's own name, where the provider counts it as open.
+    pub conversation_id: Option<Uuid>,
+}
+
+/// Everybody who may use a door.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    /// Kaleyra's.
+    pub kaleyra: Vec<kaleyra::Account>,
+    /// Pinnacle's.
+    pub pinnacle: Vec<pinnacle::Account>,
+    /// Salesforce's.
+    pub salesforce: Vec<salesforce::Account>,
+}
+
+/// The registry: every provider, in the order in which they are asked whether a path is theirs.
+///
+/// # Errors
+/// [`Claimed`] where two accounts claim the same credential.
+pub fn doors(accounts: Accounts, hasher: &KeyHasher) -> Result<Vec<Box<dyn Provider>>, Claimed> {
+    Ok(vec![
+        Box::new(kaleyra::Kaleyra::new(accounts.kaleyra, hasher)?),
+        Box::new(pinnacle::Pinnacle::new(accounts.pinnacle, hasher)?),
+        Box::new(salesforce::Salesforce::new(accounts.salesforce, hasher)?),
+    ])
+}

@@ -1,0 +1,153 @@
+//! Pinnacle RCS: an agent's typing calls and messages on their way to a user's handset.
+//!
+//! Knows the three paths, the one header that authenticates, the bodies, and the error body that its SDKs can read.
+//! Refuses to know what a message says, except whether it goes out now or later. From the vendor's API reference on
+//! typing indicators and RCS messages and from what its SDKs send, read 2026-11.
+
+mod request;
+mod wire;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Response};
+use typingd_core::{Conversation, Marks, Role, Signal, User};
+
+use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
+use crate::rejection::{Refusal, Rejection};
+use crate::{AccountId, Call, Provider, Receipt, Reply, account, head};
+
+/// The Pinnacle door.
+#[derive(Debug)]
+pub struct Pinnacle {
+    accounts: Vec<Account>,
+    keys: KeyRing<AccountId>,
+}
+
+/// An account at this door.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// What all doors' accounts have.
+    pub common: account::Account,
+    /// The values of `PINNACLE-API-KEY` it may use.
+    pub api_keys: Vec<Secret>,
+    /// A path before the paths, as in `/pinnacle`, for clients that are given such a base URL; mostly empty.
+    pub prefix: String,
+}
+
+impl Pinnacle {
+    /// The door for these accounts.
+    ///
+    /// # Errors
+    /// [`Claimed`] where two of them have the same key.
+    pub fn new(accounts: Vec<Account>, hasher: &KeyHasher) -> Result<Self, Claimed> {
+        let mut keys = KeyRing::new(hasher);
+        for (at, account) in accounts.iter().enumerate() {
+            for key in &account.api_keys {
+                keys.insert(key, AccountId(at), "Pinnacle api-key")?;
+            }
+        }
+        Ok(Self { accounts, keys })
+    }
+
+    /// The account of the key, which must be one that is served under this prefix.
+    fn authenticate(&self, headers: &HeaderMap, prefix: &str) -> Result<AccountId, Rejection> {
+        let key = head::single(headers, "pinnacle-api-key").unwrap_or_default();
+        let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
+        owner.filter(|owner| self.accounts[owner.0].prefix == prefix).ok_or(Rejection::Unauthenticated)
+    }
+
+    fn typing(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
+        let request::Typing { agent, to } = request::Typing::read(body)?;
+        let conversation = self.conversation(account, &agent, &to)?;
+        let reply = move |receipt: &Receipt| wire::typing_accepted(&agent, &to, receipt);
+        Ok(call(conversation, Some(Signal::Composing { ttl: account.common.ttl }), Box::new(reply)))
+    }
+
+    fn message(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
+        let request::Message { from, to, is_scheduled } = request::Message::read(body)?;
+        let conversation = self.conversation(account, &from, &to)?;
+        // A message for later is accepted now, and the agent goes on typing until it goes out.
+        let signal = (!is_scheduled).then_some(Signal::Sent);
+        let reply = move |receipt: &Receipt| wire::message_accepted(&from, &to, receipt);
+        Ok(call(conversation, signal, Box::new(reply)))
+    }
+
+    fn conversation(&self, account: &Account, agent: &str, user: &User) -> Result<Conversation, Rejection> {
+        account.common.check_owns(agent, self.accounts.iter().map(|other| &other.common))?;
+        Ok(account.common.conversation(agent, user.clone()))
+    }
+
+    /// The prefix of a path and what follows it, where the path is of this door.
+    fn split<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
+        let prefixes = self.accounts.iter().map(|account| account.prefix.as_str());
+        prefixes.chain([""]).find_map(|prefix| {
+            let rest = path.strip_prefix(prefix)?;
+            rest.starts_with("/messages/").then(|| path.split_at(prefix.len()))
+        })
+    }
+
+    fn route<'p>(&self, path: &'p str) -> Result<(&'p str, Endpoint), Rejection> {
+        match self.split(path) {
+            Some((prefix, "/messages/send/typing" | "/messages/typing")) => Ok((prefix, Endpoint::Typing)),
+            Some((prefix, "/messages/send/rcs")) => Ok((prefix, Endpoint::Message)),
+            _ => Err(Rejection::UnknownPath),
+        }
+    }
+}
+
+impl Provider for Pinnacle {
+    fn name(&self) -> &'static str {
+        "pinnacle"
+    }
+
+    fn owns(&self, path: &str) -> bool {
+        self.split(path).is_some()
+    }
+
+    fn body_limit(&self) -> usize {
+        64 * 1024
+    }
+
+    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection> {
+        let (prefix, _) = self.route(head.uri.path())?;
+        if head.method != Method::POST {
+            return Err(Rejection::MethodNotAllowed { allow: "POST" });
+        }
+        let account = self.authenticate(&head.headers, prefix)?;
+        if !head::is_media_type(&head.headers, "application/json") {
+            return Err(Rejection::UnsupportedMediaType);
+        }
+        Ok(account)
+    }
+
+    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal> {
+        let account = &self.accounts[account.0];
+        let call = match self.route(head.uri.path())? {
+            (_, Endpoint::Typing) => self.typing(account, body)?,
+            (_, Endpoint::Message) => self.message(account, body)?,
+        };
+        Ok(call)
+    }
+
+    fn refuse(&self, _: &Parts, refusal: &Refusal) -> Response<Bytes> {
+        wire::refused(&refusal.rejection)
+    }
+}
+
+enum Endpoint {
+    Typing,
+    Message,
+}
+
+/// A call of this door: agents alone make them, and nothing on this wire puts them in order.
+fn call(conversation: Conversation, signal: Option<Signal>, reply: Reply) -> Call {
+    Call {
+        conversations: vec![conversation],
+        role: Role::Agent,
+        signal,
+        marks: Marks::default(),
+        opens_conversation: false,
+        reference: None,
+        reply,
+    }
+}

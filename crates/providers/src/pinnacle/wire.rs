@@ -1,0 +1,180 @@
+//! What this door answers, in the vendor's words.
+//!
+//! Its SDKs are strict: an answer that lacks one of its fields raises, an error body without a text in `error` fails
+//! to be read as an error, and 503 crashes one of them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use serde::Serialize;
+use typingd_core::User;
+
+use crate::Receipt;
+use crate::rejection::{Fault, Rejection};
+
+/// What a caller is told to wait where the provider behind us says 429.
+const UPSTREAM_RETRY_AFTER_S: u32 = 1;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TypingAnswer<'a> {
+    success: bool,
+    agent_id: &'a str,
+    recipient: &'a str,
+    started_at: String,
+    ended_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageAnswer<'a> {
+    message_id: String,
+    segments: u32,
+    total_cost: f64,
+    sender: &'a str,
+    recipient: &'a str,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    error: String,
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+/// What a 400 has beside the others.
+#[derive(Serialize)]
+struct Details {
+    description: String,
+    errors: Errors,
+}
+
+/// What is wrong with the body as a whole, and with each of its fields.
+#[derive(Serialize)]
+struct Errors {
+    errors: Vec<String>,
+    properties: BTreeMap<String, FieldErrors>,
+}
+
+#[derive(Default, Serialize)]
+struct FieldErrors {
+    errors: Vec<String>,
+}
+
+pub(super) fn typing_accepted(agent_id: &str, recipient: &User, receipt: &Receipt) -> Response<Bytes> {
+    let body = TypingAnswer {
+        success: true,
+        agent_id,
+        recipient: recipient.as_str(),
+        started_at: iso_8601(receipt.started_at),
+        ended_at: iso_8601(receipt.ends_at),
+    };
+    answer(StatusCode::OK, &body)
+}
+
+pub(super) fn message_accepted(sender: &str, recipient: &User, receipt: &Receipt) -> Response<Bytes> {
+    let body = MessageAnswer {
+        message_id: format!("msg_{}", receipt.message_id.simple()),
+        segments: 1,
+        // Nothing is charged here.
+        total_cost: 0.0,
+        sender,
+        recipient: recipient.as_str(),
+        status: "queued",
+    };
+    answer(StatusCode::OK, &body)
+}
+
+pub(super) fn refused(rejection: &Rejection) -> Response<Bytes> {
+    let status = status(rejection);
+    let body = if status == StatusCode::BAD_REQUEST {
+        Failure { error: "the request is not valid".to_owned(), details: Some(details(rejection)) }
+    } else {
+        Failure { error: rejection.to_string(), details: None }
+    };
+    let mut response = answer(status, &body);
+    let headers = response.headers_mut();
+    match rejection {
+        Rejection::MethodNotAllowed { allow } => {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Rejection::TooMany { retry_after_s } => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
+        }
+        Rejection::Upstream { .. } if status == StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(UPSTREAM_RETRY_AFTER_S));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn status(rejection: &Rejection) -> StatusCode {
+    match rejection {
+        Rejection::BadHeader { .. }
+        | Rejection::NoBody
+        | Rejection::Malformed { .. }
+        | Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
+        Rejection::Unauthenticated | Rejection::OutOfScope => StatusCode::UNAUTHORIZED,
+        Rejection::Forbidden(_) | Rejection::ForeignAgent => StatusCode::FORBIDDEN,
+        Rejection::UnknownPath | Rejection::UnknownAgent => StatusCode::NOT_FOUND,
+        Rejection::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        Rejection::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Rejection::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Rejection::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Rejection::Upstream { status, .. } => declared(*status),
+        Rejection::UpstreamTimeout | Rejection::Unavailable | Rejection::Internal => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// The upstream's status where the vendor's clients know it, else 500.
+fn declared(upstream: u16) -> StatusCode {
+    match StatusCode::from_u16(upstream) {
+        Ok(
+            status @ (StatusCode::BAD_REQUEST
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::NOT_IMPLEMENTED),
+        ) => status,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn details(rejection: &Rejection) -> Details {
+    let description = rejection.to_string();
+    let errors = match rejection {
+        Rejection::Invalid(faults) => Errors { errors: Vec::new(), properties: by_field(faults) },
+        _ => Errors { errors: vec![description.clone()], properties: BTreeMap::new() },
+    };
+    Details { description, errors }
+}
+
+fn by_field(faults: &[Fault]) -> BTreeMap<String, FieldErrors> {
+    let mut properties: BTreeMap<String, FieldErrors> = BTreeMap::new();
+    for fault in faults {
+        properties.entry(fault.field.to_string()).or_default().errors.push(fault.why());
+    }
+    properties
+}
+
+/// UTC with milliseconds, as in `2026-11-05T10:00:00.123Z`.
+fn iso_8601(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+fn answer(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_vec(body).expect("texts and numbers can always be written as JSON");
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

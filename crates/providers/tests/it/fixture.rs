@@ -1,0 +1,114 @@
+//! The doors that every test knocks at: the same accounts, keys and receipts, so that answers compare exactly.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use typingd_providers::salesforce::AuthorizationContext;
+use typingd_providers::{
+    Account, Accounts, Channel, ChannelKind, KeyHasher, Patterns, Provider, Receipt, Secret, doors, kaleyra,
+    pinnacle, salesforce,
+};
+use uuid::Uuid;
+
+/// All doors, with the accounts below.
+pub(crate) fn all_doors() -> Vec<Box<dyn Provider>> {
+    let accounts = Accounts {
+        kaleyra: kaleyra_accounts(),
+        pinnacle: pinnacle_accounts(),
+        salesforce: salesforce_accounts(),
+    };
+    doors(accounts, &hasher()).expect("no credential is there twice")
+}
+
+/// A hasher with a key that no test needs to know.
+pub(crate) fn hasher() -> KeyHasher {
+    KeyHasher::new([7; 32])
+}
+
+/// What the gateway would hand in with every answer.
+pub(crate) fn receipt(is_open: bool) -> Receipt {
+    Receipt {
+        request_id: Uuid::from_u128(0x1111_1111_1111_4111_8111_1111_1111_1111),
+        message_id: Uuid::from_u128(0x2222_2222_2222_4222_8222_2222_2222_2222),
+        started_at: "2026-11-05T10:00:00.123Z".parse().expect("it is a time"),
+        ends_at: "2026-11-05T10:00:20.123Z".parse().expect("it is a time"),
+        conversation_id: is_open.then(|| Uuid::from_u128(0x3333_3333_3333_4333_8333_3333_3333_3333)),
+    }
+}
+
+pub(crate) fn kaleyra_accounts() -> Vec<kaleyra::Account> {
+    let account = |sid: &str, key: &str, agents: &[&str]| kaleyra::Account {
+        common: common("acme", "kaleyra", agents),
+        sid: sid.to_owned(),
+        user: sid.to_owned(),
+        password: Secret::new(sid),
+        api_keys: vec![Secret::new(key)],
+        api_key_alone: false,
+        upstream_refusal_is_502: false,
+    };
+    vec![
+        account("dev", "dev-kaleyra-key", &["kio_rcs", "rcs-*"]),
+        account("dev2", "dev2-key", &["other_rcs"]),
+        // The two settings that are off by default, on.
+        kaleyra::Account {
+            api_key_alone: true,
+            upstream_refusal_is_502: true,
+            ..account("lax", "lax-key", &["lax_rcs"])
+        },
+    ]
+}
+
+pub(crate) fn pinnacle_accounts() -> Vec<pinnacle::Account> {
+    let account = |tenant: &str, key: &str, agents: &[&str], prefix: &str| pinnacle::Account {
+        common: common(tenant, "pinnacle", agents),
+        api_keys: vec![Secret::new(key)],
+        prefix: prefix.to_owned(),
+    };
+    vec![
+        account("acme", "dev-pinnacle-key", &["agent_x", "agent_pinnacle*"], ""),
+        account("acme", "second-key", &["agent_second"], ""),
+        account("globex", "globex-key", &["agent_globex"], "/pinnacle"),
+    ]
+}
+
+fn salesforce_accounts() -> Vec<salesforce::Account> {
+    let account = |org_id: &str, token: &str, agents: &[&str]| salesforce::Account {
+        common: Account { ttl: Duration::from_secs(7), ..common("acme", "salesforce", agents) },
+        org_id: org_id.to_owned(),
+        tokens: vec![Secret::new(token)],
+        contexts: BTreeMap::new(),
+        authorization_context: AuthorizationContext::Required,
+    };
+    let contexts = |of: &[(&str, &[&str])]| {
+        of.iter().map(|(name, agents)| ((*name).to_owned(), Patterns::new(agents.iter().copied()))).collect()
+    };
+    vec![
+        salesforce::Account {
+            contexts: contexts(&[
+                ("Dev_Channel", &["b0ffeafe-*", "addr-*"]),
+                ("Other_Channel", &["other-*"]),
+            ]),
+            ..account("00Ddev000000000", "dev-salesforce-token", &["b0ffeafe-*", "addr-*", "other-*"])
+        },
+        salesforce::Account {
+            contexts: contexts(&[("Second", &["*"])]),
+            ..account("00Ddev000000002", "second-token", &["second-*"])
+        },
+        salesforce::Account {
+            authorization_context: AuthorizationContext::Absent,
+            ..account("00Ddev000000003", "absent-token", &["absent-*"])
+        },
+    ]
+}
+
+/// What all doors' accounts have. Calls show for 20 s unless the account says otherwise.
+fn common(tenant: &str, channel: &str, agents: &[&str]) -> Account {
+    let kind = if channel == "salesforce" { ChannelKind::Opaque } else { ChannelKind::Rcs };
+    Account {
+        tenant: tenant.into(),
+        channel: Channel { name: channel.into(), kind },
+        agents: Patterns::new(agents.iter().copied()),
+        aliases: BTreeMap::new(),
+        ttl: Duration::from_secs(20),
+    }
+}

@@ -1,0 +1,7 @@
+//! The providers' tests: exchanges as they stand on the wire, who is let in, and bytes nobody expects.
+
+mod accounts;
+mod cases;
+mod exchange;
+mod fixture;
+mod never_panics;

@@ -1,0 +1,35 @@
+//! `GET /typing/v1/leases`: who is typing now.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::{authenticate, scope};
+use crate::gateway::Gateway;
+use crate::listener::Response;
+use crate::wire::LeaseBody;
+
+pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Leases<'a> {
+        leases: Vec<LeaseBody<'a>>,
+    }
+    let tenant = authenticate(&gateway, request.headers())?;
+    let channels = gateway.tenants.channels(&tenant);
+    let scope = scope::parse(request.uri(), tenant, channels)?;
+    let now = gateway.clock.now();
+    let mut listing = gateway.list(&scope, now).await?;
+    listing.leases.sort_by(|(a, a_lease), (b, b_lease)| {
+        a.cmp(b).then_with(|| a_lease.participant.cmp(&b_lease.participant))
+    });
+    let leases =
+        listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, &gateway.clock)).collect();
+    let body = serde_json::to_vec(&Leases { leases }).expect("strings and numbers can always be written");
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

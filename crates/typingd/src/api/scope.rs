@@ -1,0 +1,50 @@
+//! Which conversations a query asks for: `?channel=&agent=&user=`.
+
+use http::Uri;
+use typingd_core::{Name, Scope, User};
+use typingd_providers::{FaultKind, Faults, Rejection, phone};
+
+use super::signals;
+use crate::gateway::Channels;
+
+/// Reads a query's scope.
+///
+/// # Errors
+/// [`Rejection::Invalid`] naming the parameters that are unknown, given twice, or not valid.
+pub(super) fn parse(uri: &Uri, tenant: Name, channels: &Channels) -> Result<Scope, Rejection> {
+    const EXPECTED: &str = "`channel`, `agent` and `user`, each at most once";
+    let mut faults = Faults::default();
+    let [mut channel, mut agent, mut user] = [None::<String>, None, None];
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        let (name, slot) = match &*name {
+            "channel" => ("channel", &mut channel),
+            "agent" => ("agent", &mut agent),
+            "user" => ("user", &mut user),
+            _ => {
+                faults.add("(a parameter)", FaultKind::Unknown, EXPECTED);
+                continue;
+            }
+        };
+        if slot.replace(value.into_owned()).is_some() {
+            faults.add(name, FaultKind::Contradiction, EXPECTED);
+        }
+    }
+    let info = match &channel {
+        None => None,
+        Some(name) => signals::known_channel(&mut faults, channels, name),
+    };
+    let user = user.map(with_plus_restored).and_then(|user| match info {
+        Some(info) => signals::user(&mut faults, &user, info.kind),
+        None => Some(User::new(user)),
+    });
+    faults.none()?;
+    Ok(Scope { tenant, channel: channel.map(Into::into), agent: agent.map(Into::into), user })
+}
+
+/// In a query an unescaped `+` means a space, and a phone number is often sent so: no name begins with one.
+fn with_plus_restored(user: String) -> String {
+    match user.strip_prefix(' ') {
+        Some(digits) if phone::with_or_without_plus(digits).is_some() => format!("+{digits}"),
+        _ => user,
+    }
+}

@@ -1,0 +1,135 @@
+//! Dev mode: everything in one process, on this machine only, with credentials that everybody knows.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use typingd_providers::salesforce::AuthorizationContext;
+use typingd_providers::{
+    Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
+};
+
+use crate::app::App;
+use crate::config::{Config, Tenant};
+
+const TENANT: &str = "dev";
+
+/// What dev mode can be told.
+#[derive(Args, Debug)]
+pub struct Settings {
+    /// Where to listen: an address of this machine only
+    #[arg(long, env = "TYPINGD_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// How long one typing call to the Kaleyra door shows, in milliseconds
+    #[arg(long, env = "TYPINGD_KALEYRA_TTL_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
+    kaleyra_ttl_ms: u64,
+    /// How long one typing call to the Pinnacle door shows, in milliseconds
+    #[arg(long, env = "TYPINGD_PINNACLE_TTL_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
+    pinnacle_ttl_ms: u64,
+    /// How long one typing call to the Salesforce door shows, in milliseconds
+    #[arg(long, env = "TYPINGD_SALESFORCE_TTL_MS", default_value_t = 7_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
+    salesforce_ttl_ms: u64,
+}
+
+/// Serves dev mode until `shutdown`.
+///
+/// # Errors
+/// Where the address is not this machine's own, or taken.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listen = settings.listen;
+    if !listen.ip().is_loopback() {
+        bail!(
+            "dev mode listens on this machine only, for its credentials are known to everybody: {listen} is no loopback address"
+        );
+    }
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; choose another address with --listen 127.0.0.1:PORT")
+    })?;
+    announce(&Welcome(listener.local_addr()?));
+    App::start(config(&settings))?.run(listener, shutdown).await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "it is what somebody who starts dev mode reads")]
+fn announce(welcome: &Welcome) {
+    println!("{welcome}");
+}
+
+/// The documented accounts, and every agent allowed.
+fn config(settings: &Settings) -> Config {
+    let account = |door: &str, kind, ttl_ms| Account {
+        tenant: TENANT.into(),
+        channel: Channel { name: door.into(), kind },
+        agents: Patterns::any(),
+        aliases: BTreeMap::new(),
+        ttl: Duration::from_millis(ttl_ms),
+    };
+    let accounts = Accounts {
+        kaleyra: vec![kaleyra::Account {
+            common: account("kaleyra", ChannelKind::Rcs, settings.kaleyra_ttl_ms),
+            sid: "dev".into(),
+            user: "dev".into(),
+            password: Secret::new("dev"),
+            api_keys: vec![Secret::new("dev-kaleyra-key")],
+            api_key_alone: false,
+            upstream_refusal_is_502: false,
+        }],
+        pinnacle: vec![pinnacle::Account {
+            common: account("pinnacle", ChannelKind::Rcs, settings.pinnacle_ttl_ms),
+            api_keys: vec![Secret::new("dev-pinnacle-key")],
+            prefix: String::new(),
+        }],
+        salesforce: vec![salesforce::Account {
+            common: account("salesforce", ChannelKind::Opaque, settings.salesforce_ttl_ms),
+            org_id: "00Ddev000000000".into(),
+            tokens: vec![Secret::new("dev-salesforce-token")],
+            contexts: BTreeMap::from([("Dev_Channel".into(), Patterns::any())]),
+            authorization_context: AuthorizationContext::Required,
+        }],
+    };
+    let tenants = vec![Tenant { name: TENANT.into(), api_keys: vec![Secret::new("dev-api-key")] }];
+    Config { tenants, accounts, ..Config::default() }
+}
+
+/// What dev mode prints first: commands to paste, for a gateway at this address.
+pub struct Welcome(pub SocketAddr);
+
+impl Display for Welcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = format!("http://{}", self.0);
+        write!(
+            f,
+            r#"typingd dev: {url}  (this machine only, in memory, known credentials; ctrl-c ends it)
+
+Watch who is typing, in one terminal:
+
+  curl -N {url}/typing/v1/stream -H 'Authorization: Bearer dev-api-key'
+
+Type, in another. An agent, by Kaleyra's API:
+
+  curl {url}/v1/dev/rcs/events -u dev:dev -H 'api-key: dev-kaleyra-key' \
+    -H 'Content-Type: application/json' \
+    -d '{{"from":"kio_rcs","to":"+14155550123","composing":{{}}}}'
+
+An agent, by Pinnacle's:
+
+  curl {url}/messages/send/typing -H 'PINNACLE-API-KEY: dev-pinnacle-key' \
+    -H 'Content-Type: application/json' \
+    -d '{{"agentId":"agent_x","to":"+14155550123"}}'
+
+An end user, by Salesforce's:
+
+  curl {url}/api/v1/interactions -H 'Authorization: Bearer dev-salesforce-token' \
+    -H 'OrgId: 00Ddev000000000' -H 'AuthorizationContext: Dev_Channel' -H 'RequestId: 1' \
+    -F 'json={{"to":"desk","from":"David Wood","interactions":[{{"timestamp":1688190840000,
+      "interactionType":"EntryInteraction","payload":{{"id":"'$(date +%s%N)'",
+      "entryType":"TypingStartedIndicator","timestamp":1688190840000}}}}]}};type=application/json'
+"#
+        )
+    }
+}

@@ -1,0 +1,21 @@
+//! The typing-indicator gateway: every socket, task and clock of typingd lives in this crate.
+//!
+//! A signal's road, readable in this order: [`ingress`] bounds the body and asks the provider at its door, the engine
+//! decides and its store commits, [`hub`] puts the change on the queues of those who watch, and [`subscribe::sse`]
+//! writes it to the socket. Expiry enters the engine from [`sweeper`] and takes the same road.
+
+pub mod api;
+pub mod app;
+pub mod body;
+pub mod clock;
+pub mod config;
+pub mod dev;
+pub mod gateway;
+pub mod hub;
+pub mod ids;
+pub mod ingress;
+pub mod listener;
+pub mod opened;
+pub mod subscribe;
+pub mod sweeper;
+pub mod wire;

@@ -1,0 +1,132 @@
+//! Requests that two readers could delimit or address in two ways are refused, so that nobody smuggles one past a
+//! proxy.
+//!
+//! hyper resolves some of them silently: of a `Content-Length` beside a `Transfer-Encoding`, or twice, it shows one.
+//! So the raw head is looked at as it is read. The head of a pipelined request comes with what was before it and is
+//! not seen; such a request is served only where nothing could have been hidden.
+
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::{Method, Version};
+
+use super::Request;
+
+/// What was seen of a request's head before hyper parsed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// Nothing.
+    Unseen,
+    /// The body is delimited in one way.
+    Sound,
+    /// The body is delimited in more than one way.
+    Ambiguous,
+}
+
+/// Looks for what is wrong with a request's framing.
+///
+/// # Errors
+/// What it is.
+pub(super) fn check(request: &Request, head: Head) -> Result<(), &'static str> {
+    let headers = request.headers();
+    let codings: Vec<&[u8]> =
+        headers.get_all(TRANSFER_ENCODING).iter().map(|value| value.as_bytes()).collect();
+    match (head, codings.as_slice()) {
+        (Head::Ambiguous, _) => return Err("the body's length is given in more than one way"),
+        (_, []) => {}
+        (Head::Unseen, _) => return Err("a pipelined request cannot be chunked"),
+        (Head::Sound, [coding]) if coding.eq_ignore_ascii_case(b"chunked") => {}
+        (Head::Sound, _) => return Err("the only transfer coding taken is `chunked`, once"),
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() || (host.is_none() && request.version() >= Version::HTTP_11) {
+        return Err("there must be one Host header");
+    }
+    if let (Some(authority), Some(host)) = (request.uri().authority(), host)
+        && !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes())
+    {
+        return Err("the request's target is not on the host it names");
+    }
+    match *request.method() {
+        Method::CONNECT | Method::TRACE => Err("this method is not served anywhere"),
+        _ => Ok(()),
+    }
+}
+
+/// More than any head that hyper takes.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+/// Reads along until a head is complete, and judges it.
+#[derive(Default)]
+pub(super) struct HeadWatch {
+    /// What was read of a head that came in pieces.
+    begun: Vec<u8>,
+}
+
+impl HeadWatch {
+    /// Takes the next bytes; gives the judgement once the head is complete.
+    pub(super) fn see(&mut self, bytes: &[u8]) -> Option<Head> {
+        if self.begun.is_empty() {
+            // Empty lines before a request are skipped by every reader.
+            let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+            let bytes = &bytes[start..];
+            if let Some(end) = end_of_head(bytes, 0) {
+                return Some(judge(&bytes[..end]));
+            }
+            self.begun.extend_from_slice(bytes);
+            return None;
+        }
+        let looked_at = self.begun.len().saturating_sub(3);
+        self.begun.extend_from_slice(bytes);
+        let head = end_of_head(&self.begun, looked_at).map(|end| judge(&self.begun[..end]));
+        if head.is_some() || self.begun.len() > LONGEST_HEAD {
+            self.begun = Vec::new();
+        }
+        head
+    }
+}
+
+/// Where the empty line begins that ends a head, looking from `from` on.
+fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    let is_end = |at: usize| {
+        bytes[at] == b'\n' && (bytes[at + 1..].starts_with(b"\n") || bytes[at + 1..].starts_with(b"\r\n"))
+    };
+    (from..bytes.len()).find(|&at| is_end(at))
+}
+
+fn judge(head: &[u8]) -> Head {
+    let (mut lengths, mut codings) = (0, 0);
+    for line in head.split(|&byte| byte == b'\n').skip(1) {
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
+        codings += usize::from(name.eq_ignore_ascii_case(b"transfer-encoding"));
+    }
+    if lengths + codings > 1 { Head::Ambiguous } else { Head::Sound }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_judged_however_it_is_cut() {
+        for (head, judged) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Head::Sound),
+            ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Head::Sound),
+            ("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", Head::Sound),
+            ("POST / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\nx", Head::Ambiguous),
+            ("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", Head::Ambiguous),
+            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\nCONTENT-LENGTH: 4\n\n", Head::Ambiguous),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Head::Ambiguous,
+            ),
+            ("POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nContent-Length: 1\r\n\r\n", Head::Sound),
+        ] {
+            for piece in 1..=head.len() {
+                let mut watch = HeadWatch::default();
+                let seen = head.as_bytes().chunks(piece).find_map(|bytes| watch.see(bytes));
+                assert_eq!(seen, Some(judged), "{head:?} in pieces of {piece}");
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Our own accept loop: connections bounded in number, and each in what it may send and in how slowly.
+//!
+//! `axum::serve` has no time-out for headers, and hyper's own is its keep-alive limit too, so the deadlines live here,
+//! in [`guard`]. What hyper lets pass and a proxy might read in another way is refused in [`framing`].
+
+mod framing;
+mod guard;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+pub use guard::{Request, RequestBody, Response};
+
+use guard::{Connection, Guarded};
+
+/// Whether a request can be delimited and addressed in one way only, and if not, what is wrong with it.
+pub type Framing = Result<(), &'static str>;
+
+/// How much and how slowly a connection may send.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time; the next one waits in the kernel's queue.
+    pub connections: usize,
+    /// Header lines of one request; one more is answered 431.
+    pub headers: usize,
+    /// Bytes of one request's head; more is answered 431.
+    pub head_bytes: usize,
+    /// From the first byte of a head, or from the connection's start, to the head's end.
+    pub head_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// How long a peer may take nothing of what is written to it.
+    pub write_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            headers: 64,
+            head_bytes: 16 * 1024,
+            head_timeout: Duration::from_secs(9),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(9),
+        }
+    }
+}
+
+/// Accepts for ever, up to `connections` at a time: what comes with a socket is its place among them.
+pub async fn accept(
+    listener: TcpListener,
+    connections: usize,
+    accepted: impl Fn(TcpStream, OwnedSemaphorePermit),
+) {
+    let places = Arc::new(Semaphore::new(connections));
+    loop {
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                // A socket that cannot be set up is one whose peer has gone.
+                let _ = socket.set_nodelay(true);
+                accepted(socket, place);
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                // Out of file descriptors, mostly: what frees one is a connection that ends.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end. From `closing` on, it only finishes what it began.
+pub async fn connection<IO, S, F>(io: IO, limits: Limits, service: S, closing: CancellationToken)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Request, Framing) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let state = Connection::new();
+    let guarded = Guarded::new(io, state.clone(), &limits);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let (state, service) = (state.clone(), service.clone());
+        async move {
+            let (request, head) = state.begin(request);
+            let framing = framing::check(&request, head);
+            Ok::<_, Infallible>(state.end(service(request, framing).await))
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_headers(limits.headers)
+            .max_buf_size(limits.head_bytes)
+            .serve_connection(TokioIo::new(guarded), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection was cut");
+    }
+}

@@ -1,0 +1,62 @@
+//! Which conversations a provider counts as open.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use typingd_core::Conversation;
+
+/// The conversations opened last, up to a bound; the one opened first is forgotten first.
+#[derive(Debug)]
+pub struct Opened {
+    bound: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    known: HashSet<Conversation>,
+    in_order: VecDeque<Conversation>,
+}
+
+impl Opened {
+    /// Remembers up to `bound` of them.
+    #[must_use]
+    pub fn new(bound: usize) -> Self {
+        Self { bound, held: Mutex::default() }
+    }
+
+    /// A conversation is open from now on.
+    pub fn open(&self, conversation: &Conversation) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.known.insert(conversation.clone()) {
+            held.in_order.push_back(conversation.clone());
+        }
+        while held.in_order.len() > self.bound {
+            if let Some(first) = held.in_order.pop_front() {
+                held.known.remove(&first);
+            }
+        }
+    }
+
+    /// Whether it is open, as far as is remembered.
+    #[must_use]
+    pub fn is_open(&self, conversation: &Conversation) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).known.contains(conversation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use typingd_core::User;
+
+    #[test]
+    fn the_one_opened_first_is_forgotten_first() {
+        let opened = Opened::new(2);
+        let talk = |user: &str| Conversation::new("acme", "salesforce", "desk", User::new(user));
+        for user in ["a", "b", "a", "c"] {
+            opened.open(&talk(user));
+        }
+        assert_eq!(["a", "b", "c"].map(|user| opened.is_open(&talk(user))), [false, true, true]);
+    }
+}

@@ -1,0 +1,100 @@
+//! Server-Sent Events: a snapshot, then what changes, for as long as the client listens.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use tokio::time::{Interval, interval};
+use typingd_core::Scope;
+use typingd_core::store::AsOf;
+use typingd_providers::Rejection;
+
+use super::event;
+use crate::api::problem::Problem;
+use crate::gateway::{Gateway, TooWide};
+use crate::hub::{Delivery, Subscription};
+use crate::listener::Response;
+
+/// How often a quiet stream says that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How many events are written at once to somebody who has fallen behind.
+const BATCH: usize = 64;
+
+/// A stream of all that happens in the scope.
+///
+/// # Errors
+/// A problem where there are as many streams as may be, or where more leases live in the scope than a snapshot holds.
+pub async fn stream(gateway: Arc<Gateway>, scope: Scope) -> Result<Response, Problem> {
+    let subscription = gateway.hub.subscribe(scope).ok_or(Rejection::TooMany { retry_after_s: 5 })?;
+    let mut heartbeat = interval(HEARTBEAT);
+    heartbeat.reset();
+    let mut session = Session { gateway, subscription, as_of: AsOf::default(), heartbeat, is_over: false };
+    let snapshot = session.snapshot().await?;
+    let hello = Bytes::from([event::COMMENT, event::retry(), snapshot].concat());
+    let rest =
+        stream::unfold(
+            session,
+            |mut session| async move { session.next().await.map(|bytes| (bytes, session)) },
+        );
+    let events = stream::iter([hello]).chain(rest).map(Ok::<_, Infallible>);
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // Without it, nginx holds the events back.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+struct Session {
+    gateway: Arc<Gateway>,
+    subscription: Subscription,
+    /// What the client knows from its snapshot.
+    as_of: AsOf,
+    heartbeat: Interval,
+    is_over: bool,
+}
+
+impl Session {
+    /// What to write next; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.is_over {
+            let news = tokio::select! {
+                news = self.subscription.take(BATCH) => news,
+                _ = self.heartbeat.tick() => return Some(event::COMMENT),
+            };
+            if news.is_empty() {
+                self.is_over = true;
+                return self.subscription.farewell().map(event::closed);
+            }
+            let mut written = BytesMut::new();
+            for delivery in news {
+                match delivery {
+                    Delivery::Change { position, .. } if self.as_of.includes(position) => {}
+                    Delivery::Change { event, .. } => written.extend_from_slice(&event),
+                    // What there was to say before is in the snapshot.
+                    Delivery::Lost => written = BytesMut::from(self.snapshot().await.ok()?),
+                }
+            }
+            if !written.is_empty() {
+                self.heartbeat.reset();
+                return Some(written.freeze());
+            }
+        }
+        None
+    }
+
+    async fn snapshot(&mut self) -> Result<Bytes, TooWide> {
+        let gateway = &self.gateway;
+        let now = gateway.clock.now();
+        let listing = gateway.list(self.subscription.scope(), now).await?;
+        let snapshot = event::snapshot(&listing, now, &gateway.clock);
+        self.as_of = listing.as_of;
+        Ok(snapshot)
+    }
+}

@@ -1,0 +1,112 @@
+//! How the native API writes a lease and a decision.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::Serialize;
+use typingd_core::{IgnoreReason, LeaseView, Outcome, Side, StopReason, Time, Verdict};
+
+use crate::clock::Clock;
+
+/// What was decided about a signal; on every answer to one, at every door.
+pub const TYPING_DECISION: HeaderName = HeaderName::from_static("typing-decision");
+/// How many milliseconds the speaker's lease still lasts, while one lives.
+pub const TYPING_EXPIRES_IN: HeaderName = HeaderName::from_static("typing-expires-in");
+
+/// A lease, everywhere.
+#[derive(Serialize)]
+pub struct LeaseBody<'a> {
+    channel: &'a str,
+    agent: &'a str,
+    user: &'a str,
+    composer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    participant: Option<&'a str>,
+    started_at: String,
+    expires_at: String,
+    remaining_ms: u64,
+    origin: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl<'a> LeaseBody<'a> {
+    /// A lease as it stands at `now`.
+    pub fn new(side: &'a Side, lease: &'a LeaseView, now: Time, clock: &Clock) -> Self {
+        let Side { conversation, role } = side;
+        Self {
+            channel: conversation.channel(),
+            agent: conversation.agent(),
+            user: conversation.user().as_str(),
+            composer: role.as_str(),
+            participant: lease.participant.as_deref(),
+            started_at: timestamp(clock.wall(lease.started_at)),
+            expires_at: timestamp(clock.wall(lease.expires_at)),
+            remaining_ms: remaining_ms(lease, now),
+            origin: &lease.origin,
+            reason: None,
+        }
+    }
+
+    /// The same, of a lease that stopped.
+    #[must_use]
+    pub fn stopped(self, reason: StopReason) -> Self {
+        let reason = match reason {
+            StopReason::Paused => "paused",
+            StopReason::Sent => "sent",
+            StopReason::Expired => "expired",
+            StopReason::Revoked => "revoked",
+        };
+        Self { reason: Some(reason), ..self }
+    }
+}
+
+/// RFC 3339 in UTC, with milliseconds.
+fn timestamp(time: jiff::Timestamp) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    PRINTER.timestamp_to_string(&time)
+}
+
+fn remaining_ms(lease: &LeaseView, now: Time) -> u64 {
+    lease.expires_at.as_millis().saturating_sub(now.as_millis())
+}
+
+/// The word for a verdict, and for why it was to ignore.
+#[must_use]
+pub fn words(verdict: Verdict) -> (&'static str, Option<&'static str>) {
+    match verdict {
+        Verdict::Started => ("started", None),
+        Verdict::Extended => ("extended", None),
+        Verdict::Ended => ("ended", None),
+        Verdict::Ignored(reason) => ("ignored", Some(word(reason))),
+    }
+}
+
+fn word(reason: IgnoreReason) -> &'static str {
+    match reason {
+        IgnoreReason::NothingLive => "nothing_live",
+        IgnoreReason::Fenced => "fenced",
+        IgnoreReason::Duplicate => "duplicate",
+        IgnoreReason::Full => "full",
+        IgnoreReason::Held => "held",
+    }
+}
+
+/// Adds what was decided about one signal.
+pub fn add_decision(headers: &mut HeaderMap, outcome: &Outcome, now: Time) {
+    let decision = match words(outcome.verdict) {
+        (word, None) => HeaderValue::from_static(word),
+        (word, Some(reason)) => {
+            HeaderValue::try_from(format!("{word}; reason={reason}")).expect("the words are plain ASCII")
+        }
+    };
+    headers.insert(TYPING_DECISION, decision);
+    if let Some(lease) = &outcome.lease {
+        headers.insert(TYPING_EXPIRES_IN, remaining_ms(lease, now).into());
+    }
+}
+
+/// Adds that a call was taken which speaks for several conversations, or says nothing about typing.
+pub fn add_accepted(headers: &mut HeaderMap, recipients: usize) {
+    let accepted = format!("accepted; recipients={recipients}");
+    headers.insert(TYPING_DECISION, HeaderValue::try_from(accepted).expect("a number is plain ASCII"));
+}

@@ -1,0 +1,86 @@
+//! Going away: the real program, ended by a real signal.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::support::Wire;
+
+const TYPING: &str = r#"{"agentId":"agent_x","to":"+14155550123"}"#;
+
+/// The program in dev mode on a free port, and where it listens.
+async fn start(arguments: &[&str]) -> (Child, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_typingd"))
+        .args(arguments)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let first = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
+    let address = first.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    (program, address)
+}
+
+async fn connect(address: &str) -> Wire<TcpStream> {
+    Wire::new(TcpStream::connect(address).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_terminated_gateway_ends_every_lease_says_bye_and_exits_in_time() {
+    let (mut program, address) = start(&["dev"]).await;
+    let mut events = connect(&address).await.stream("", "dev-api-key").await;
+    events.next().await;
+    let hello_retry = events.retry_ms.take().unwrap();
+    let typing =
+        crate::support::post("/messages/send/typing", "PINNACLE-API-KEY: dev-pinnacle-key\r\n", TYPING);
+    let mut idle = connect(&address).await;
+    assert_eq!(idle.exchange(&typing).await.status, 200);
+    let id = program.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    assert_eq!(events.whats(3).await, ["started", "stopped revoked", "closed draining"]);
+    let bye_retry = events.retry_ms.unwrap();
+    assert!((1_000..=5_000).contains(&bye_retry) && (1_000..=5_000).contains(&hello_retry));
+    assert!(events.next().await.is_none());
+    assert!(idle.is_closed().await);
+    let status = timeout(Duration::from_secs(5), program.wait()).await.expect("within 5 s").unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn dev_mode_stays_on_this_machine() {
+    let program = Command::new(env!("CARGO_BIN_EXE_typingd")).args(["dev", "--listen", "0.0.0.0:0"]).output();
+    let output = timeout(Duration::from_secs(20), program).await.unwrap().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("loopback"), "{said}");
+}
+
+#[tokio::test]
+async fn what_dev_mode_prints_can_be_pasted() {
+    let (_program, address) = start(&[]).await;
+    let welcome = typingd::dev::Welcome(address.parse().unwrap()).to_string();
+    let commands: Vec<String> = welcome
+        .split("\n\n")
+        .map(|paragraph| paragraph.trim().replace("\\\n", " "))
+        .filter(|paragraph| paragraph.starts_with("curl ") && !paragraph.contains("stream"))
+        .collect();
+    assert_eq!(commands.len(), 3);
+    let mut events = connect(&address).await.stream("", "dev-api-key").await;
+    events.next().await;
+    for (command, door) in commands.iter().zip(["kaleyra", "pinnacle", "salesforce"]) {
+        let output = Command::new("bash").args(["-c", &format!("{command} -sS")]).output().await.unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        let started = events.next().await.unwrap();
+        assert_eq!(
+            (started.what().as_str(), started.data["origin"].as_str()),
+            ("started", Some(door)),
+            "{command}"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The stream: what it opens with, what it says when nothing happens, and how it ends.
+
+use std::time::Duration;
+
+use typingd::clock::Clock;
+
+use crate::support::{InProcess, config, kaleyra_typing, pinnacle_message, pinnacle_typing, salesforce};
+
+const USER: &str = "+14155550123";
+
+#[tokio::test(start_paused = true)]
+async fn it_opens_with_a_comment_a_retry_and_a_snapshot() {
+    let gateway = InProcess::start();
+    gateway.exchange(&pinnacle_typing(USER)).await;
+    let mut events = gateway.stream("", "acme-key").await;
+    let snapshot = events.next().await.unwrap();
+    assert_eq!(snapshot.name, "snapshot");
+    assert_eq!(snapshot.data["leases"][0]["user"], USER);
+    assert_eq!(snapshot.data.get("last_turn"), None);
+    assert!(!snapshot.id.is_empty() && events.comments == 1 && events.retry_ms.is_some());
+    for (header, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache, no-transform"),
+        ("x-accel-buffering", "no"),
+    ] {
+        assert!(events.headers.contains(&(header.into(), value.into())), "{header}");
+    }
+    gateway.exchange(&pinnacle_message(USER)).await;
+    let stopped = events.next().await.unwrap();
+    assert_eq!(stopped.what(), "stopped sent", "the start was in the snapshot");
+    assert_eq!(stopped.remaining_ms(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_stream_says_every_15_s_that_it_is_there() {
+    let (gateway, clock) = (InProcess::start(), Clock::start());
+    let mut events = gateway.stream("", "acme-key").await;
+    events.next().await;
+    for round in 1..=3 {
+        events.comment().await;
+        assert_eq!(clock.now().as_millis(), round * 15_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_sees_its_scope_and_nothing_else() {
+    let gateway = InProcess::start();
+    let mut all = gateway.stream("", "acme-key").await;
+    let mut agent = gateway.stream("?agent=kio_rcs", "acme-key").await;
+    let mut user = gateway.stream("?user=David+Wood&channel=salesforce", "acme-key").await;
+    let mut foreign = gateway.stream("", "globex-key").await;
+    for events in [&mut all, &mut agent, &mut user, &mut foreign] {
+        assert_eq!(events.whats(1).await, ["snapshot"]);
+    }
+    gateway.exchange(&kaleyra_typing(USER)).await;
+    gateway.exchange(&pinnacle_typing(USER)).await;
+    gateway.exchange(&salesforce("TypingStartedIndicator", "1", "David Wood")).await;
+    assert_eq!(
+        all.whats(6).await,
+        ["started", "started", "started", "stopped expired", "stopped expired", "stopped expired"]
+    );
+    let seen = agent.next().await.unwrap();
+    assert_eq!((seen.what().as_str(), seen.data["channel"].as_str()), ("started", Some("kaleyra")));
+    assert_eq!(agent.whats(1).await, ["stopped expired"]);
+    assert_eq!(user.next().await.unwrap().data["composer"], "user");
+    gateway.0.drain().await;
+    assert_eq!(foreign.whats(1).await, ["closed draining"], "another tenant saw nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_keep_up_is_closed_and_the_rest_is_not_slowed() {
+    let mut config = config(Duration::from_secs(20));
+    config.limits.hub.backlog = 8;
+    let gateway = InProcess::with(config);
+    // It has its snapshot and then reads no more: what is written to it soon fills the pipe.
+    let mut slow = gateway.stream("", "acme-key").await;
+    slow.next().await;
+    let mut fast = gateway.stream("", "acme-key").await;
+    fast.next().await;
+    let mut wire = gateway.connect();
+    let rounds = 500;
+    for round in 0..rounds {
+        wire.exchange(&pinnacle_typing(USER)).await;
+        wire.exchange(&pinnacle_message(USER)).await;
+        assert_eq!(fast.whats(2).await, ["started", "stopped sent"], "round {round}");
+    }
+    let mut last = None;
+    let mut count = 0;
+    while let Some(event) = slow.next().await {
+        count += 1;
+        last = Some(event.what());
+    }
+    assert!(count < 2 * rounds, "it did not get everything");
+    // Either it was told why, or it had not taken even that in time.
+    assert!(last.as_deref() == Some("closed too_slow") || slow.next().await.is_none(), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_cut() {
+    let gateway = InProcess::start();
+    let mut stalled = gateway.stream("", "acme-key").await;
+    stalled.next().await;
+    let mut wire = gateway.connect();
+    for _ in 0..300 {
+        wire.exchange(&pinnacle_typing(USER)).await;
+        wire.exchange(&pinnacle_message(USER)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut events = 0;
+    while stalled.next().await.is_some() {
+        events += 1;
+    }
+    assert!(events < 600, "it was cut before the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_a_bound_on_streams_and_a_closed_one_makes_room() {
+    let mut config = config(Duration::from_secs(20));
+    config.limits.hub.subscribers = 1;
+    let gateway = InProcess::with(config);
+    let first = gateway.stream("", "acme-key").await;
+    let request = b"GET /typing/v1/stream HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer acme-key\r\n\r\n";
+    let refused = gateway.exchange(request).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")));
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    gateway.stream("", "acme-key").await;
+}
