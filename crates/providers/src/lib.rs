@@ -10,6 +10,7 @@
 //! as a [`Rejection`], and each provider dresses them in its own words ([`Provider::refuse`]).
 
 pub mod account;
+pub mod answer;
 pub mod head;
 pub mod json;
 pub mod keys;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -55,9 +56,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "it is what somebody who starts dev mode reads")]
 fn announce(welcome: &Welcome) {
-    println!("{welcome}");
+    // Who starts it without reading what it says shall have it all the same.
+    let _ = writeln!(io::stdout(), "{welcome}");
 }
 
 /// The documented accounts, and every agent allowed.

@@ -9,8 +9,11 @@ use crate::phone;
 use crate::rejection::{Fault, FaultKind, Faults, Rejection};
 
 const AGENT: &str = "an agent's name, of 1 to 255 bytes";
-const RECIPIENTS: &str = "an array of one or more phone numbers";
+const RECIPIENTS: &str = "an array of 1 to 1000 phone numbers";
 const NUMBER: &str = "a phone number in E.164 form, with or without its plus sign";
+
+/// How many a message may go to: each is a change of its own.
+const MAX_RECIPIENTS: usize = 1_000;
 
 /// How many wrong recipients a refusal names: it stays small, however many are wrong.
 const RECIPIENTS_NAMED: usize = 8;
@@ -63,8 +66,12 @@ impl Message {
         let mut faults = Faults::default();
         let from = agent(&fields, &mut faults);
         let to = fields.required(&mut faults, "to", RECIPIENTS, Json::as_array);
-        if to.is_some_and(<[_]>::is_empty) {
-            fields.fault(&mut faults, "to", FaultKind::Empty, RECIPIENTS);
+        match to.map(<[_]>::len) {
+            Some(0) => fields.fault(&mut faults, "to", FaultKind::Empty, RECIPIENTS),
+            Some(count) if count > MAX_RECIPIENTS => {
+                fields.fault(&mut faults, "to", FaultKind::TooLong, RECIPIENTS);
+            }
+            _ => {}
         }
         let recipients = to.unwrap_or_default();
         let wrong = recipients.iter().enumerate().filter_map(|(at, one)| Some((at, fault_of(one)?)));

@@ -5,12 +5,11 @@
 //! none get RCS904 and 1000 plus the status.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::Receipt;
 use crate::rejection::{Fault, FaultKind, Rejection};
+use crate::{Receipt, answer};
 
 /// Four keys, whatever the outcome.
 #[derive(Serialize)]
@@ -67,7 +66,7 @@ pub(super) fn typing_accepted(to: &str, receipt: &Receipt) -> Response<Bytes> {
         data: Event { request_id, to, message_id },
         error: Nothing {},
     };
-    answer(StatusCode::OK, &body)
+    answer::json(StatusCode::OK, &body)
 }
 
 pub(super) fn message_accepted(to: &[String], receipt: &Receipt) -> Response<Bytes> {
@@ -77,7 +76,7 @@ pub(super) fn message_accepted(to: &[String], receipt: &Receipt) -> Response<Byt
         data: Message { to, message_id: receipt.message_id.to_string() },
         error: Nothing {},
     };
-    answer(StatusCode::OK, &body)
+    answer::json(StatusCode::OK, &body)
 }
 
 pub(super) fn event_refused(rejection: &Rejection, upstream_status: StatusCode) -> Response<Bytes> {
@@ -87,7 +86,7 @@ pub(super) fn event_refused(rejection: &Rejection, upstream_status: StatusCode) 
     let no_data: [(); 0] = [];
     let error = ErrorText { error_code, error_message };
     let body = Envelope { code, message: "Event publish failed", data: no_data, error };
-    with_hints(answer(status, &body), rejection)
+    answer::refusal(status, &body, rejection)
 }
 
 pub(super) fn message_refused(rejection: &Rejection, upstream_status: StatusCode) -> Response<Bytes> {
@@ -96,7 +95,7 @@ pub(super) fn message_refused(rejection: &Rejection, upstream_status: StatusCode
         &if error_code == PROV_ERROR { provider_reply(rejection) } else { rejection.to_string() };
     let data = MessageError { error: ErrorText { error_code, error_message } };
     let body = MessageFailure { code, message: "Message sending failed", data };
-    with_hints(answer(status, &body), rejection)
+    answer::refusal(status, &body, rejection)
 }
 
 const PROV_ERROR: &str = "PROV_ERROR";
@@ -175,26 +174,4 @@ fn provider_reply(rejection: &Rejection) -> String {
         _ => (403, "PERMISSION_DENIED"),
     };
     format!(r#"{{"error":{{"code":{code},"message":"{rejection}","status":"{status}"}}}}"#)
-}
-
-fn answer(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_vec(body).expect("texts and numbers can always be written as JSON");
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// Adds what HTTP wants said beside the body.
-fn with_hints(mut response: Response<Bytes>, rejection: &Rejection) -> Response<Bytes> {
-    match rejection {
-        Rejection::MethodNotAllowed { allow } => {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        Rejection::TooMany { retry_after_s } => {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
-        }
-        _ => {}
-    }
-    response
 }

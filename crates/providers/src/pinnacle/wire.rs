@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use typingd_core::User;
 
-use crate::Receipt;
 use crate::rejection::{Fault, Rejection};
+use crate::{Receipt, answer};
 
 /// What a caller is told to wait where the provider behind us says 429.
 const UPSTREAM_RETRY_AFTER_S: u32 = 1;
@@ -73,7 +73,7 @@ pub(super) fn typing_accepted(agent_id: &str, recipient: &User, receipt: &Receip
         started_at: iso_8601(receipt.started_at),
         ended_at: iso_8601(receipt.ends_at),
     };
-    answer(StatusCode::OK, &body)
+    answer::json(StatusCode::OK, &body)
 }
 
 pub(super) fn message_accepted(sender: &str, recipient: &User, receipt: &Receipt) -> Response<Bytes> {
@@ -86,7 +86,7 @@ pub(super) fn message_accepted(sender: &str, recipient: &User, receipt: &Receipt
         recipient: recipient.as_str(),
         status: "queued",
     };
-    answer(StatusCode::OK, &body)
+    answer::json(StatusCode::OK, &body)
 }
 
 pub(super) fn refused(rejection: &Rejection) -> Response<Bytes> {
@@ -96,19 +96,9 @@ pub(super) fn refused(rejection: &Rejection) -> Response<Bytes> {
     } else {
         Failure { error: rejection.to_string(), details: None }
     };
-    let mut response = answer(status, &body);
-    let headers = response.headers_mut();
-    match rejection {
-        Rejection::MethodNotAllowed { allow } => {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        Rejection::TooMany { retry_after_s } => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
-        }
-        Rejection::Upstream { .. } if status == StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(UPSTREAM_RETRY_AFTER_S));
-        }
-        _ => {}
+    let mut response = answer::refusal(status, &body, rejection);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().entry(RETRY_AFTER).or_insert(UPSTREAM_RETRY_AFTER_S.into());
     }
     response
 }
@@ -169,12 +159,4 @@ fn by_field(faults: &[Fault]) -> BTreeMap<String, FieldErrors> {
 /// UTC with milliseconds, as in `2026-11-05T10:00:00.123Z`.
 fn iso_8601(time: Timestamp) -> String {
     format!("{time:.3}")
-}
-
-fn answer(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_vec(body).expect("texts and numbers can always be written as JSON");
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

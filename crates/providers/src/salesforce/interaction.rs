@@ -15,6 +15,8 @@ const INTERACTIONS: &str = "a list of one interaction";
 const INTERACTION_TYPE: &str = "EntryInteraction or AttachmentInteraction";
 const ENTRY_TYPE: &str = "TypingStartedIndicator, TypingStoppedIndicator, Message or MessageDeliveryFailed";
 
+const MESSAGE_TYPE: &str = "StaticContentMessage or ChoicesResponseMessage";
+
 /// What the JSON part says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Interaction<'j> {
@@ -124,17 +126,20 @@ fn read_entry<'j>(payload: &Fields<'j, '_>, faults: &mut Faults) -> (Option<&'j 
 
 fn check_message(payload: &Fields<'_, '_>, faults: &mut Faults, payload_id: Option<&str>) {
     let Some(message) = object(payload, faults, "abstractMessage") else { return };
-    let kind = message.required(faults, "messageType", "StaticContentMessage", Json::as_str);
-    if kind.is_some_and(|kind| kind != "StaticContentMessage") {
-        message.fault(faults, "messageType", FaultKind::WrongValue, "StaticContentMessage");
-    }
     let id = message.required(faults, "id", "the payload's id", Json::as_str);
     if id.is_some() && payload_id.is_some() && id != payload_id {
         message.fault(faults, "id", FaultKind::Contradiction, "the payload's id");
     }
-    let Some(content) = object(&message, faults, "staticContent") else { return };
-    for name in ["formatType", "text"] {
-        let _ = content.required(faults, name, TEXT, Json::as_str);
+    match message.required(faults, "messageType", MESSAGE_TYPE, Json::as_str) {
+        Some("StaticContentMessage") => {
+            let Some(content) = object(&message, faults, "staticContent") else { return };
+            for name in ["formatType", "text"] {
+                let _ = content.required(faults, name, TEXT, Json::as_str);
+            }
+        }
+        // Somebody picked from a list. What was picked is none of our business.
+        Some("ChoicesResponseMessage") | None => {}
+        Some(_) => message.fault(faults, "messageType", FaultKind::WrongValue, MESSAGE_TYPE),
     }
 }
 

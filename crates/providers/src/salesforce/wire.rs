@@ -1,12 +1,11 @@
 //! Salesforce's answers: a status, a code, and the same few members each time.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::Receipt;
 use crate::rejection::{Bar, Fault, FaultKind, Refusal, Rejection};
+use crate::{Receipt, answer};
 
 /// The code of everything that has none of its own.
 const PARAMETERS: u16 = 10089;
@@ -33,30 +32,27 @@ struct Refused<'a> {
 /// Says yes to the interaction of this id.
 pub(super) fn accepted(id: &str, receipt: &Receipt) -> Response<Bytes> {
     let conversation_identifier = receipt.conversation_id.map(|id| id.to_string());
-    json(StatusCode::ACCEPTED, &Accepted { success: true, id, conversation_identifier, work_item_ids: [] })
+    answer::json(
+        StatusCode::ACCEPTED,
+        &Accepted { success: true, id, conversation_identifier, work_item_ids: [] },
+    )
 }
 
 /// Says no.
 pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
     let Refusal { rejection, reference } = refusal;
     let (status, code) = status_and_code(rejection);
-    let body = Refused { success: false, id: reference.as_deref(), code, message: rejection.to_string() };
-    let mut response = json(status, &body);
-    if let Rejection::MethodNotAllowed { allow } = rejection {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-    }
-    if let Rejection::TooMany { retry_after_s } = rejection {
-        response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
-    }
-    response
+    let body = Refused { success: false, id: reference.as_deref(), code, message: message(rejection) };
+    answer::refusal(status, &body, rejection)
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_vec(body).expect("texts and numbers can always be written as JSON");
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// What is called an agent elsewhere is a channel address here.
+fn message(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::UnknownAgent => "there is no such channel address".to_owned(),
+        Rejection::ForeignAgent => "the channel address belongs to another account".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The vendor publishes codes and no statuses: the statuses are the ones that HTTP has for such cases.

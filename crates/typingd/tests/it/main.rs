@@ -1,5 +1,10 @@
 //! The gateway as its callers meet it: over sockets, or in process under a clock that the test stops.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed, and figures are shown"
+)]
+#![allow(unreachable_pub, reason = "the support module is this binary's own")]
 
 mod captures;
 mod drain;

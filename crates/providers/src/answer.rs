@@ -1,0 +1,37 @@
+//! Writing an answer: a status, a JSON body, and what HTTP wants said beside it.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::rejection::Rejection;
+
+/// An answer with this body.
+///
+/// # Panics
+/// Where the body cannot be written as JSON, which texts, numbers and lists of them always can.
+#[must_use]
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_vec(body).expect("texts and numbers can always be written as JSON");
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A refusal with this body: which method the path takes and how long to wait are said in headers, too.
+#[must_use]
+pub fn refusal(status: StatusCode, body: &impl Serialize, rejection: &Rejection) -> Response<Bytes> {
+    let mut response = json(status, body);
+    match rejection {
+        Rejection::MethodNotAllowed { allow } => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Rejection::TooMany { retry_after_s } => {
+            response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
+        }
+        _ => {}
+    }
+    response
+}
