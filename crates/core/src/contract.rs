@@ -75,7 +75,7 @@ async fn a_side_is_due_at_its_deadline_and_not_before<H: Harness>(harness: &H) {
     let early = harness.store().due(at(19_999), 10).await;
     assert!(early.sides.is_empty());
     assert!(early.next.is_some_and(|next| next <= at(20_000)), "something is known to come");
-    assert_eq!(harness.store().due(at(20_000), 10).await.sides, [side.clone()]);
+    assert_eq!(harness.store().due(at(20_000), 10).await.sides, std::slice::from_ref(&side));
     lapse(harness, &side, 20_000).await;
     let told = changes(&harness.published().await);
     assert_eq!(told.last(), Some(&(side, ChangeKind::Stopped(StopReason::Expired))));
@@ -89,7 +89,7 @@ async fn a_deadline_that_moves_is_followed<H: Harness>(harness: &H) {
     // Earlier: a later end must be told at 15 s.
     say(harness, &side, composing(20_000), 9_000).await;
     assert!(harness.store().due(at(14_999), 10).await.sides.is_empty());
-    assert_eq!(harness.store().due(at(15_000), 10).await.sides, [side.clone()]);
+    assert_eq!(harness.store().due(at(15_000), 10).await.sides, std::slice::from_ref(&side));
     lapse(harness, &side, 15_000).await;
     // Later: told, it is due at its end.
     assert!(harness.store().due(at(28_999), 10).await.sides.is_empty());

@@ -37,6 +37,9 @@ pub trait Provider: Send + Sync {
     /// Its name: the origin of the leases it starts, and by default its channel's name.
     fn name(&self) -> &'static str;
 
+    /// The accounts that may use it.
+    fn accounts(&self) -> Vec<&Account>;
+
     /// Whether requests on this path, known or not, are answered in this provider's words.
     fn owns(&self, path: &str) -> bool;
 

@@ -49,12 +49,13 @@ impl App {
         let hasher = ids::key_hasher();
         let alarm = Arc::new(Alarm::default());
         let (hub, outlet, distribution) = Hub::new(config.limits.hub, clock, alarm.clone());
+        let doors = typingd_providers::doors(config.accounts, &hasher)?;
         let gateway = Arc::new(Gateway {
             engine: Engine::new(MemoryStore::new(config.limits.sides, outlet), config.policy),
             hub,
             clock,
-            tenants: Tenants::new(config.tenants, &config.accounts, &hasher)?,
-            doors: typingd_providers::doors(config.accounts, &hasher)?,
+            tenants: Tenants::new(config.tenants, &doors, &hasher)?,
+            doors,
             opened: Opened::new(config.limits.opened),
             limits: config.limits,
         });

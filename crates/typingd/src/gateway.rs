@@ -7,7 +7,7 @@ use std::time::Duration;
 use typingd_core::store::memory::MemoryStore;
 use typingd_core::store::{Listing, StoreError};
 use typingd_core::{Engine, Name, Outcome, Scope, Side, Time, Utterance};
-use typingd_providers::{Account, Accounts, ChannelKind, KeyHasher, KeyRing, Provider};
+use typingd_providers::{Account, ChannelKind, KeyHasher, KeyRing, Provider};
 
 use crate::clock::Clock;
 use crate::config::{Limits, Tenant};
@@ -86,11 +86,15 @@ pub struct ChannelInfo {
 }
 
 impl Tenants {
-    /// The tenants, with the channels that the doors' accounts bring.
+    /// The tenants, with the channels that the accounts of the doors bring.
     ///
     /// # Errors
     /// Says what two of them claim.
-    pub fn new(tenants: Vec<Tenant>, accounts: &Accounts, hasher: &KeyHasher) -> anyhow::Result<Self> {
+    pub fn new(
+        tenants: Vec<Tenant>,
+        doors: &[Box<dyn Provider>],
+        hasher: &KeyHasher,
+    ) -> anyhow::Result<Self> {
         let mut keys = KeyRing::new(hasher);
         let mut channels: HashMap<Name, Channels> = HashMap::new();
         for tenant in tenants {
@@ -99,7 +103,7 @@ impl Tenants {
             }
             channels.entry(tenant.name).or_default();
         }
-        for Account { tenant, channel, ttl, .. } in common(accounts) {
+        for Account { tenant, channel, ttl, .. } in doors.iter().flat_map(|door| door.accounts()) {
             let info = ChannelInfo { kind: channel.kind, ttl: *ttl };
             let of_tenant = channels.entry(tenant.clone()).or_default();
             let held = of_tenant.entry(channel.name.clone()).or_insert(info);
@@ -128,11 +132,4 @@ impl Tenants {
     fn names(&self) -> impl Iterator<Item = &Name> {
         self.channels.keys()
     }
-}
-
-fn common(accounts: &Accounts) -> impl Iterator<Item = &Account> {
-    let Accounts { kaleyra, pinnacle, salesforce } = accounts;
-    let kaleyra = kaleyra.iter().map(|account| &account.common);
-    let pinnacle = pinnacle.iter().map(|account| &account.common);
-    kaleyra.chain(pinnacle).chain(salesforce.iter().map(|account| &account.common))
 }

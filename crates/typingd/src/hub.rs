@@ -155,12 +155,6 @@ impl Hub {
         let _ = self.items.send(Item::Close(farewell)).await;
     }
 
-    /// How many are watching.
-    #[must_use]
-    pub fn subscribers(&self) -> usize {
-        self.lock().count
-    }
-
     fn lock(&self) -> MutexGuard<'_, Subscribers> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -40,18 +40,6 @@ impl<F: Feed> MemoryStore<F> {
         Self { shards, hasher, sides: AtomicUsize::new(0), capacity, feed }
     }
 
-    /// How many sides are remembered now.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sides.load(Ordering::Relaxed)
-    }
-
-    /// Whether nothing is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn place_of(&self, conversation: &Conversation) -> (u64, usize) {
         let hash = self.hasher.hash_one(conversation);
         // The table below uses the top and the bottom bits; the middle ones choose the shard.

@@ -122,6 +122,10 @@ impl Provider for Kaleyra {
         "kaleyra"
     }
 
+    fn accounts(&self) -> Vec<&account::Account> {
+        self.accounts.iter().map(|account| &account.common).collect()
+    }
+
     fn owns(&self, path: &str) -> bool {
         split(path).is_some()
     }

@@ -100,6 +100,10 @@ impl Provider for Pinnacle {
         "pinnacle"
     }
 
+    fn accounts(&self) -> Vec<&account::Account> {
+        self.accounts.iter().map(|account| &account.common).collect()
+    }
+
     fn owns(&self, path: &str) -> bool {
         self.split(path).is_some()
     }

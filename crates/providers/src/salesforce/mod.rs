@@ -114,6 +114,10 @@ impl Provider for Salesforce {
         "salesforce"
     }
 
+    fn accounts(&self) -> Vec<&account::Account> {
+        self.accounts.iter().map(|account| &account.common).collect()
+    }
+
     fn owns(&self, path: &str) -> bool {
         path == "/api/v1" || path.starts_with("/api/v1/") || path.starts_with("/v1/interactions")
     }
