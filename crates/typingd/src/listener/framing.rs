@@ -3,7 +3,7 @@
 //!
 //! hyper resolves some of them silently: of a `Content-Length` beside a `Transfer-Encoding`, or twice, it shows one.
 //! So the raw head is looked at as it is read. The head of a pipelined request comes with what was before it and is
-//! not seen; such a request is served only where nothing could have been hidden.
+//! not seen, or not from its beginning; such a request is served only where nothing could have been hidden.
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Method, Version};
@@ -63,21 +63,21 @@ pub(super) struct HeadWatch {
 }
 
 impl HeadWatch {
-    /// Takes the next bytes; gives the judgement once the head is complete.
-    pub(super) fn see(&mut self, bytes: &[u8]) -> Option<Head> {
+    /// Takes the next bytes; once the head is complete, gives the judgement and how many of them are not the head's.
+    pub(super) fn see(&mut self, bytes: &[u8]) -> Option<(Head, usize)> {
         if self.begun.is_empty() {
             // Empty lines before a request are skipped by every reader.
             let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
             let bytes = &bytes[start..];
-            if let Some(end) = end_of_head(bytes, 0) {
-                return Some(judge(&bytes[..end]));
+            if let Some((end, rest)) = end_of_head(bytes, 0) {
+                return Some((judge(&bytes[..end]), rest));
             }
             self.begun.extend_from_slice(bytes);
             return None;
         }
         let looked_at = self.begun.len().saturating_sub(3);
         self.begun.extend_from_slice(bytes);
-        let head = end_of_head(&self.begun, looked_at).map(|end| judge(&self.begun[..end]));
+        let head = end_of_head(&self.begun, looked_at).map(|(end, rest)| (judge(&self.begun[..end]), rest));
         if head.is_some() || self.begun.len() > LONGEST_HEAD {
             self.begun = Vec::new();
         }
@@ -85,12 +85,13 @@ impl HeadWatch {
     }
 }
 
-/// Where the empty line begins that ends a head, looking from `from` on.
-fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
-    let is_end = |at: usize| {
-        bytes[at] == b'\n' && (bytes[at + 1..].starts_with(b"\n") || bytes[at + 1..].starts_with(b"\r\n"))
-    };
-    (from..bytes.len()).find(|&at| is_end(at))
+/// Where the empty line begins that ends a head, looking from `from` on, and how many bytes come after it.
+fn end_of_head(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    (from..bytes.len()).filter(|&at| bytes[at] == b'\n').find_map(|at| {
+        let after = &bytes[at + 1..];
+        let rest = after.strip_prefix(b"\n").or_else(|| after.strip_prefix(b"\r\n"))?;
+        Some((at, rest.len()))
+    })
 }
 
 fn judge(head: &[u8]) -> Head {
@@ -110,6 +111,7 @@ mod tests {
     #[test]
     fn a_head_is_judged_however_it_is_cut() {
         for (head, judged) in [
+            ("GET / HTTP/1.1\nHost: a\n\n", Head::Sound),
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Head::Sound),
             ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Head::Sound),
             ("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", Head::Sound),
@@ -125,8 +127,24 @@ mod tests {
             for piece in 1..=head.len() {
                 let mut watch = HeadWatch::default();
                 let seen = head.as_bytes().chunks(piece).find_map(|bytes| watch.see(bytes));
-                assert_eq!(seen, Some(judged), "{head:?} in pieces of {piece}");
+                assert_eq!(seen.map(|(head, _)| head), Some(judged), "{head:?} in pieces of {piece}");
             }
+        }
+    }
+
+    #[test]
+    fn what_comes_with_the_end_of_a_head_is_counted() {
+        for (head, rest) in [
+            ("GET / HTTP/1.1\r\n\r\n", 0),
+            ("GET / HTTP/1.1\r\n\r\n{}", 2),
+            ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n", 2),
+            ("GET / HTTP/1.1\n\nGET", 3),
+        ] {
+            let whole = HeadWatch::default().see(head.as_bytes());
+            assert_eq!(whole, Some((Head::Sound, rest)), "{head:?}");
+            let mut watch = HeadWatch::default();
+            assert_eq!(watch.see(&head.as_bytes()[..9]), None, "{head:?}");
+            assert_eq!(watch.see(&head.as_bytes()[9..]), Some((Head::Sound, rest)), "{head:?} in two pieces");
         }
     }
 }

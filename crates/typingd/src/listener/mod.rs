@@ -1,8 +1,9 @@
 //! Our own accept loop: connections bounded in number, and each in what it may send and in how slowly.
 //!
 //! `axum::serve` has no time-out for headers, and hyper's own is its keep-alive limit too, so the deadlines live here,
-//! in [`guard`]. What hyper lets pass and a proxy might read in another way is refused in [`framing`].
+//! in `guard`. What hyper lets pass and a proxy might read in another way is refused in `framing`.
 
+mod connection;
 mod framing;
 mod guard;
 
@@ -22,9 +23,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-pub use guard::{Request, RequestBody, Response};
+pub use connection::{Request, RequestBody, Response};
 
-use guard::{Connection, Guarded};
+use connection::Connection;
+use guard::Guarded;
 
 /// Whether a request can be delimited and addressed in one way only, and if not, what is wrong with it.
 pub type Framing = Result<(), &'static str>;

@@ -7,7 +7,9 @@
 #![allow(unreachable_pub, reason = "the support module is this binary's own")]
 
 mod captures;
+mod clients;
 mod drain;
+mod hardening;
 mod life;
 mod native;
 mod stream;

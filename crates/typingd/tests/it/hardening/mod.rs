@@ -1,0 +1,10 @@
+//! What strangers send: at every face, each refusal in its own words, no lease made, and no request read in two ways.
+
+mod bodies;
+mod face;
+mod framing;
+mod heads;
+mod multipart;
+mod paths;
+mod sizes;
+mod slow;
