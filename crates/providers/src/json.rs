@@ -224,11 +224,16 @@ impl<'j, 'b> Fields<'j, 'b> {
     /// Notes each field whose name is not among `known`.
     pub fn only(&self, faults: &mut Faults, known: &[&str], expected: &'static str) {
         for (name, _) in self.object.iter().filter(|(name, _)| !known.contains(name)) {
-            // A name is the caller's text too: it is repeated only where it looks like one.
-            let is_plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-            self.fault(faults, if is_plain { name } else { "(a member)" }, FaultKind::Unknown, expected);
+            let name = if is_plain_name(name) { name } else { "(a member)" };
+            self.fault(faults, name, FaultKind::Unknown, expected);
         }
     }
+}
+
+/// Whether a name that the caller chose can be repeated to it: it is a name then, no number and no secret.
+#[must_use]
+pub fn is_plain_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 impl<'b> Json<'b> {

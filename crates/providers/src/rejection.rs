@@ -104,6 +104,8 @@ pub enum FaultKind {
     WrongValue,
     /// It contradicts another field.
     Contradiction,
+    /// It is there more than once.
+    Repeated,
     /// Nothing of this name belongs here.
     Unknown,
 }
@@ -126,6 +128,7 @@ impl Fault {
             FaultKind::TooLong => format!("is too long: expected {expected}"),
             FaultKind::WrongValue => format!("is not valid: expected {expected}"),
             FaultKind::Contradiction => format!("contradicts another field: expected {expected}"),
+            FaultKind::Repeated => format!("is given more than once: expected {expected}"),
             FaultKind::Unknown => format!("is not known here: expected {expected}"),
         }
     }

@@ -23,16 +23,16 @@ const TENANT: &str = "dev";
 /// What dev mode can be told.
 #[derive(Args, Debug)]
 pub struct Settings {
-    /// Where to listen: an address of this machine only
+    /// Where to listen, as IP:PORT: an address of this machine only
     #[arg(long, env = "TYPINGD_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// How long one typing call to the Kaleyra door shows, in milliseconds
+    /// How long one typing call to the Kaleyra door shows, in milliseconds (1000 to 60000)
     #[arg(long, env = "TYPINGD_KALEYRA_TTL_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
     kaleyra_ttl_ms: u64,
-    /// How long one typing call to the Pinnacle door shows, in milliseconds
+    /// How long one typing call to the Pinnacle door shows, in milliseconds (1000 to 60000)
     #[arg(long, env = "TYPINGD_PINNACLE_TTL_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
     pinnacle_ttl_ms: u64,
-    /// How long one typing call to the Salesforce door shows, in milliseconds
+    /// How long one typing call to the Salesforce door shows, in milliseconds (1000 to 60000)
     #[arg(long, env = "TYPINGD_SALESFORCE_TTL_MS", default_value_t = 7_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
     salesforce_ttl_ms: u64,
 }
@@ -49,7 +49,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         );
     }
     let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; choose another address with --listen 127.0.0.1:PORT")
+        format!("cannot listen on {listen}; choose another with `typingd dev --listen 127.0.0.1:PORT` (`cargo run --release -- --listen …`)")
     })?;
     announce(&Welcome(listener.local_addr()?));
     App::start(config(&settings))?.run(listener, shutdown).await;

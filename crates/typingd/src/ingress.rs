@@ -32,6 +32,7 @@ pub async fn serve(gateway: Arc<Gateway>, native: Router, request: Request, fram
             native.oneshot(request).await.unwrap_or_else(|never| match never {})
         }
     };
+    debug!(door = door.map_or("native", |door| door.name()), status = response.status().as_u16(), "answered");
     if !is_sound {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -45,13 +46,11 @@ async fn exchange(
     body: RequestBody,
     framing: Result<(), Rejection>,
 ) -> http::Response<Bytes> {
-    let response = match understand(gateway, door, &head, body, framing).await {
+    let answer = match understand(gateway, door, &head, body, framing).await {
         Ok(call) => answer(gateway, door, call).await,
         Err(refusal) => Err(refusal),
     };
-    let response = response.unwrap_or_else(|refusal| door.refuse(&head, &refusal));
-    debug!(door = door.name(), status = response.status().as_u16(), "answered");
-    response
+    answer.unwrap_or_else(|refusal| door.refuse(&head, &refusal))
 }
 
 /// Judges and reads a request, in the order that every door keeps.

@@ -1,5 +1,8 @@
 //! The command line.
 
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +17,9 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     dev: dev::Settings,
+    /// What to log to standard error: off, error, warn, info, debug or trace, for all or by module
+    #[arg(long, global = true, env = "TYPINGD_LOG", default_value = "info")]
+    log: EnvFilter,
 }
 
 #[derive(Subcommand)]
@@ -23,10 +29,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("TYPINGD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "typingd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let log = tracing_subscriber::fmt().with_env_filter(cli.log).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
     let shutdown = shutdown_on_signal()?;
     let Command::Dev(settings) = cli.command.unwrap_or(Command::Dev(cli.dev));
     dev::run(settings, shutdown).await

@@ -2,6 +2,7 @@
 
 use http::Uri;
 use typingd_core::{Name, Scope, User};
+use typingd_providers::json::is_plain_name;
 use typingd_providers::{FaultKind, Faults, Rejection, phone};
 
 use super::signals;
@@ -15,18 +16,20 @@ pub(super) fn parse(uri: &Uri, tenant: Name, channels: &Channels) -> Result<Scop
     const EXPECTED: &str = "`channel`, `agent` and `user`, each at most once";
     let mut faults = Faults::default();
     let [mut channel, mut agent, mut user] = [None::<String>, None, None];
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+    let query = uri.query().unwrap_or_default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
         let (name, slot) = match &*name {
             "channel" => ("channel", &mut channel),
             "agent" => ("agent", &mut agent),
             "user" => ("user", &mut user),
-            _ => {
-                faults.add("(a parameter)", FaultKind::Unknown, EXPECTED);
+            other => {
+                let name = if is_plain_name(other) { other } else { "(a parameter)" };
+                faults.add(name.to_owned(), FaultKind::Unknown, EXPECTED);
                 continue;
             }
         };
         if slot.replace(value.into_owned()).is_some() {
-            faults.add(name, FaultKind::Contradiction, EXPECTED);
+            faults.add(name, FaultKind::Repeated, EXPECTED);
         }
     }
     let info = match &channel {

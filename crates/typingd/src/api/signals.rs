@@ -11,7 +11,7 @@ use typingd_core::store::StoreError;
 use typingd_core::{
     Conversation, Marks, Name, Outcome, Policy, Role, Side, Signal, Source, Time, User, Utterance,
 };
-use typingd_providers::json::{self, Fields};
+use typingd_providers::json::{self, Fields, is_plain_name};
 use typingd_providers::{ChannelKind, FaultKind, Faults, Rejection, head, phone};
 
 use super::authenticate;
@@ -204,11 +204,8 @@ pub(super) fn user(faults: &mut Faults, address: &str, kind: ChannelKind) -> Opt
 pub(super) fn known_channel(faults: &mut Faults, channels: &Channels, name: &str) -> Option<ChannelInfo> {
     let info = channels.get(name).copied();
     if info.is_none() {
-        let is_plain = name.len() <= 32
-            && name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));
         let known: Vec<&str> = channels.keys().map(Name::as_str).collect();
-        let not = if is_plain { format!(", not `{name}`") } else { String::new() };
+        let not = if is_plain_name(name) { format!(", not `{name}`") } else { String::new() };
         faults.add(
             "channel",
             FaultKind::WrongValue,
