@@ -44,6 +44,7 @@ pub async fn run<H: Harness>(fresh: impl AsyncFn() -> H) {
     a_listing_knows_what_it_has_seen(&fresh().await).await;
     a_lapsed_lease_is_not_listed(&fresh().await).await;
     a_full_store_takes_no_new_side(&fresh().await).await;
+    a_storm_of_starts_and_stops_changes_nothing_for_the_others(&fresh().await).await;
     random_operations_agree_with_a_map(&fresh().await).await;
 }
 
@@ -199,6 +200,17 @@ async fn a_full_store_takes_no_new_side<H: Harness>(harness: &H) {
     assert!(update(user(0), Input::Say(composing(20_000))).await.is_ok(), "a known side is served");
     assert!(update(user(0), Input::Say(sent())).await.is_ok());
     assert!(update(user(CAPACITY), Input::Say(composing(20_000))).await.is_ok(), "there is room again");
+}
+
+async fn a_storm_of_starts_and_stops_changes_nothing_for_the_others<H: Harness>(harness: &H) {
+    let (calm, busy) = (side("acme", "rcs", "bot", "+1"), side("acme", "rcs", "bot", "+2"));
+    say(harness, &calm, composing(60_000), 0).await;
+    for at in 0..20_000 {
+        say(harness, &busy, composing(60_000), at).await;
+        say(harness, &busy, sent(), at).await;
+    }
+    assert!(harness.store().due(at(59_999), 10).await.sides.is_empty(), "what stopped is not due");
+    assert_eq!(harness.store().due(at(60_000), 10).await.sides, [calm]);
 }
 
 /// Many operations on few sides, each compared with a plain map that runs the same rules.

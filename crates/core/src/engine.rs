@@ -36,9 +36,11 @@ impl<S: Store> Engine<S> {
     pub async fn say(&self, side: &Side, utterance: Utterance, now: Time) -> Result<Outcome, StoreError> {
         let is_start = matches!(utterance.signal, Signal::Composing { .. });
         match self.update(side, Input::Say(utterance), now).await {
-            Err(StoreError::Full) if !is_start => {
-                Ok(Outcome { verdict: Verdict::Ignored(IgnoreReason::NothingLive), lease: None })
-            }
+            Err(StoreError::Full) if !is_start => Ok(Outcome {
+                verdict: Verdict::Ignored(IgnoreReason::NothingLive),
+                lease: None,
+                last_turn: None,
+            }),
             outcome => outcome,
         }
     }
@@ -57,33 +59,41 @@ impl<S: Store> Engine<S> {
         self.update(side, Input::Release { participant, source }, now).await
     }
 
-    /// Settles a batch of the sides whose time has come.
+    /// Settles a batch of the sides whose time has come. One that fails does not keep the others waiting.
     ///
     /// # Errors
-    /// Whatever the store says.
+    /// Whatever the store said last.
     pub async fn sweep(&self, now: Time) -> Result<Swept, StoreError> {
         let due = self.store.due(now, BATCH).await;
+        let mut failed = None;
         for side in &due.sides {
-            self.update(side, Input::Lapse, now).await?;
+            failed = self.update(side, Input::Lapse, now).await.err().or(failed);
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         // A side that was settled has a new deadline, which the feed has told.
         Ok(Swept { cut: due.cut, next: due.next })
     }
 
-    /// Ends every lease of the scope: whoever serves it stops serving it.
+    /// Ends a batch of the scope's leases, because whoever serves it stops serving it. Says whether there are more.
     ///
     /// # Errors
     /// Whatever the store says.
-    pub async fn revoke(&self, scope: &Scope, now: Time) -> Result<(), StoreError> {
-        loop {
-            let listing = self.store.leases(scope, now, BATCH).await;
-            for (side, _) in &listing.leases {
-                self.update(side, Input::Revoke, now).await?;
-            }
-            if !listing.cut {
-                return Ok(());
-            }
+    pub async fn revoke(&self, scope: &Scope, now: Time) -> Result<bool, StoreError> {
+        let listing = self.store.leases(scope, now, BATCH).await;
+        for (side, _) in &listing.leases {
+            self.revoke_side(side, now).await?;
         }
+        Ok(listing.cut)
+    }
+
+    /// Ends every lease of one side.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn revoke_side(&self, side: &Side, now: Time) -> Result<Outcome, StoreError> {
+        self.update(side, Input::Revoke, now).await
     }
 
     /// The leases of the scope that live at `now`, up to `limit` of them.

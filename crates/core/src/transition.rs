@@ -47,6 +47,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The speaker's lease as it stands afterwards, where one lives.
     pub lease: Option<LeaseView>,
+    /// The highest turn whose message went out on this side, as far as it is remembered: the speaker goes on from it.
+    pub last_turn: Option<u64>,
 }
 
 /// What was decided about an input.
@@ -122,10 +124,11 @@ pub fn transition(side: &SideState, input: &Input, now: Time, policy: &Policy) -
         Input::Say(utterance) => (deciding.hear(utterance), &utterance.participant),
         Input::Release { participant, source } => (deciding.release(participant, *source), participant),
         Input::Revoke => (deciding.stop(StopReason::Revoked, |_| true), &None),
-        Input::Lapse => (deciding.lapsed(), &None),
+        Input::Lapse => (Verdict::Ignored(IgnoreReason::NothingLive), &None),
     };
     let lease = deciding.find(speaker).map(|at| deciding.next.leases[at].view());
-    Decision { next: deciding.next, outcome: Outcome { verdict, lease }, changes: deciding.changes }
+    let outcome = Outcome { verdict, lease, last_turn: deciding.next.last_turn() };
+    Decision { next: deciding.next, outcome, changes: deciding.changes }
 }
 
 struct Deciding<'p> {
@@ -148,11 +151,6 @@ impl Deciding<'_> {
         {
             self.next.fence = None;
         }
-    }
-
-    fn lapsed(&self) -> Verdict {
-        let ended = |change: &Change| matches!(change.kind, ChangeKind::Stopped(_));
-        if self.changes.iter().any(ended) { Verdict::Ended } else { Verdict::Ignored(IgnoreReason::Held) }
     }
 
     fn hear(&mut self, said: &Utterance) -> Verdict {
@@ -230,12 +228,14 @@ impl Deciding<'_> {
         let now = self.now;
         let Some(at) = self.find(participant) else { return Verdict::Ignored(IgnoreReason::NothingLive) };
         let lease = &mut self.next.leases[at];
+        let before = lease.expires_at();
         lease.claims.retain(|claim| !claim.source.is(source));
         if lease.claims.is_empty() {
             return self.stop(StopReason::Revoked, |lease| lease.expires_at() <= now);
         }
-        // A shorter end is news: who was told the longer one and then loses us would show dots too long.
-        if lease.expires_at() < lease.announced_until {
+        // A shorter end is news, even where only a snapshot told the longer one: who then loses us would show dots too
+        // long.
+        if lease.expires_at() < before {
             self.tell(at);
         }
         Verdict::Ignored(IgnoreReason::Held)
@@ -283,7 +283,8 @@ impl Deciding<'_> {
             let stops = ends(lease);
             if stops {
                 let view = lease.view();
-                let lease = LeaseView { expires_at: view.expires_at.min(now), ..view };
+                let ended_at = if reason == StopReason::Expired { view.expires_at } else { now };
+                let lease = LeaseView { expires_at: ended_at, ..view };
                 changes.push(Change { kind: ChangeKind::Stopped(reason), lease });
             }
             !stops

@@ -1,6 +1,7 @@
 //! All wiring, top to bottom: what a gateway consists of, how it starts and how it goes away.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +36,8 @@ pub struct App {
     open: TaskTracker,
     /// Tells the connections to finish what they began.
     closing: CancellationToken,
+    /// Cuts the connections that are left.
+    cutting: CancellationToken,
     /// Ends with the gateway.
     background: JoinSet<()>,
 }
@@ -57,6 +60,7 @@ impl App {
             tenants: Tenants::new(config.tenants, &doors, &hasher)?,
             doors,
             opened: Opened::new(config.limits.opened),
+            is_draining: AtomicBool::new(false),
             limits: config.limits,
         });
         let mut background = JoinSet::new();
@@ -71,18 +75,21 @@ impl App {
             busy: TaskTracker::new(),
             open: TaskTracker::new(),
             closing: CancellationToken::new(),
+            cutting: CancellationToken::new(),
             background,
         })
     }
 
     /// Accepts connections until `shutdown`, then drains.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
+    pub async fn run(mut self, listener: TcpListener, shutdown: CancellationToken) {
+        let mut background = std::mem::take(&mut self.background);
+        let connections = self.gateway.limits.listener.connections;
         tokio::select! {
-            () = listener::accept(listener, self.gateway.limits.listener.connections, |socket, place| {
-                self.serve(socket, place);
-            }) => {}
+            () = listener::accept(listener, connections, |socket, place| self.serve(socket, place)) => {}
+            _ = background.join_next() => error!("the gateway's own work has ended, which is a bug: it goes away"),
             () = shutdown.cancelled() => {}
         }
+        self.background = background;
         self.drain().await;
     }
 
@@ -98,9 +105,10 @@ impl App {
             busy.track_future(ingress::serve(gateway.clone(), native.clone(), request, framing))
         };
         let connection = listener::connection(io, limits, service, self.closing.clone());
+        let cutting = self.cutting.clone();
         self.open.spawn(async move {
             let _place = place;
-            connection.await;
+            cutting.run_until_cancelled(connection).await;
         });
     }
 
@@ -112,6 +120,7 @@ impl App {
         if timeout(limit, self.let_go()).await.is_err() {
             warn!("the drain took too long: the connections that are left are cut");
         }
+        self.cutting.cancel();
         self.background.shutdown().await;
     }
 
@@ -121,9 +130,7 @@ impl App {
         if timeout(LAST_REQUESTS, self.busy.wait()).await.is_err() {
             warn!("some requests are still being served");
         }
-        if let Err(error) = self.gateway.revoke_all().await {
-            error!(%error, "not every lease could be ended");
-        }
+        self.gateway.revoke_all().await;
         self.gateway.hub.close(Farewell::Draining).await;
         self.open.close();
         self.open.wait().await;

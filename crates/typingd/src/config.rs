@@ -53,7 +53,7 @@ impl Default for Limits {
         Self {
             listener: listener::Limits::default(),
             hub: hub::Limits::default(),
-            sides: 10_000_000,
+            sides: 2_000_000,
             listing: 10_000,
             opened: 100_000,
             body_timeout: Duration::from_secs(9),

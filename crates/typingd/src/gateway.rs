@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracing::error;
 use typingd_core::store::memory::MemoryStore;
 use typingd_core::store::{Listing, StoreError};
-use typingd_core::{Engine, Name, Outcome, Scope, Side, Time, Utterance};
-use typingd_providers::{Account, ChannelKind, KeyHasher, KeyRing, Provider};
+use typingd_core::{Engine, IgnoreReason, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict};
+use typingd_providers::{Account, ChannelKind, KeyHasher, KeyRing, Provider, Rejection};
 
 use crate::clock::Clock;
 use crate::config::{Limits, Tenant};
@@ -28,6 +30,8 @@ pub struct Gateway {
     pub tenants: Tenants,
     /// Which conversations a provider counts as open.
     pub opened: Opened,
+    /// Whether it is going away.
+    pub is_draining: AtomicBool,
     /// What keeps strangers within bounds.
     pub limits: Limits,
 }
@@ -36,9 +40,21 @@ impl Gateway {
     /// Hears what a composer says.
     ///
     /// # Errors
-    /// Whatever the store says.
-    pub async fn hear(&self, side: &Side, utterance: Utterance, now: Time) -> Result<Outcome, StoreError> {
-        self.engine.say(side, utterance, now).await
+    /// [`Rejection::TooMany`] where there is no room for what it starts, [`Rejection::Unavailable`] where the gateway
+    /// is going away.
+    pub async fn hear(&self, side: &Side, utterance: Utterance, now: Time) -> Result<Outcome, Rejection> {
+        const FULL: Rejection = Rejection::TooMany { retry_after_s: 1 };
+        let is_start = matches!(utterance.signal, Signal::Composing { .. });
+        let outcome = self.engine.say(side, utterance, now).await.map_err(|StoreError::Full| FULL)?;
+        if is_start && self.is_draining.load(Ordering::SeqCst) {
+            // Either the drain finds the lease, or this finds the drain.
+            self.revoke(self.engine.revoke_side(side, now).await.map(|_| false));
+            return Err(Rejection::Unavailable);
+        }
+        match outcome.verdict {
+            Verdict::Ignored(IgnoreReason::Full) => Err(FULL),
+            _ => Ok(outcome),
+        }
     }
 
     /// The leases of a scope.
@@ -50,15 +66,23 @@ impl Gateway {
         if listing.cut { Err(TooWide) } else { Ok(listing) }
     }
 
-    /// Ends every lease of every tenant.
-    ///
-    /// # Errors
-    /// Whatever the store says.
-    pub async fn revoke_all(&self) -> Result<(), StoreError> {
+    /// Ends every lease of every tenant, and lets none start any more.
+    pub async fn revoke_all(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
         for tenant in self.tenants.names() {
-            self.engine.revoke(&Scope::tenant(tenant.clone()), self.clock.now()).await?;
+            let scope = Scope::tenant(tenant.clone());
+            while self.revoke(self.engine.revoke(&scope, self.clock.now()).await) {
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(())
+    }
+
+    /// Whether there are more to end.
+    fn revoke(&self, revoked: Result<bool, StoreError>) -> bool {
+        revoked.unwrap_or_else(|error| {
+            error!(%error, "not every lease could be ended");
+            false
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 use typingd_core::store::{Commit, Feed, Position};
 use typingd_core::{Conversation, Scope};
@@ -24,8 +24,15 @@ const OUTLET: usize = 65_536;
 /// The store's feed: what it commits goes to the hub, and each side's next deadline to the sweeper.
 pub struct Outlet {
     items: mpsc::Sender<Item>,
-    is_lossy: Arc<AtomicBool>,
+    loss: Arc<Loss>,
     alarm: Arc<Alarm>,
+}
+
+/// That commits found no room in the outlet.
+#[derive(Default)]
+struct Loss {
+    has_happened: AtomicBool,
+    rings: Notify,
 }
 
 enum Item {
@@ -39,7 +46,8 @@ impl Feed for Outlet {
             self.alarm.set(deadline);
         }
         if !commit.changes.is_empty() && self.items.try_send(Item::Commit(commit)).is_err() {
-            self.is_lossy.store(true, Ordering::Release);
+            self.loss.has_happened.store(true, Ordering::Release);
+            self.loss.rings.notify_one();
         }
     }
 }
@@ -57,13 +65,13 @@ pub struct Hub {
 pub struct Limits {
     /// Subscribers at a time; one more is refused.
     pub subscribers: usize,
-    /// Events that may wait for one of them; at one more it is closed.
+    /// Events that may wait for one of them; at one more it is closed. More than one call or one sweep can cause.
     pub backlog: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { subscribers: 12_000, backlog: 256 }
+        Self { subscribers: 12_000, backlog: 4_096 }
     }
 }
 
@@ -98,6 +106,8 @@ pub enum Delivery {
 pub enum Farewell {
     /// It did not take its events in time.
     TooSlow,
+    /// More leases live in its scope than a snapshot holds.
+    TooWide,
     /// The gateway is going away.
     Draining,
 }
@@ -106,7 +116,7 @@ pub enum Farewell {
 pub struct Distribution {
     hub: Arc<Hub>,
     items: mpsc::Receiver<Item>,
-    is_lossy: Arc<AtomicBool>,
+    loss: Arc<Loss>,
     events: Events,
 }
 
@@ -115,15 +125,15 @@ impl Hub {
     #[must_use]
     pub fn new(limits: Limits, clock: Clock, alarm: Arc<Alarm>) -> (Arc<Self>, Outlet, Distribution) {
         let (sender, items) = mpsc::channel(OUTLET);
-        let is_lossy = Arc::new(AtomicBool::new(false));
+        let loss = Arc::new(Loss::default());
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
             items: sender.clone(),
             next_id: AtomicU64::new(0),
             limits,
         });
-        let outlet = Outlet { items: sender, is_lossy: is_lossy.clone(), alarm };
-        let distribution = Distribution { hub: hub.clone(), items, is_lossy, events: Events::new(clock) };
+        let outlet = Outlet { items: sender, loss: loss.clone(), alarm };
+        let distribution = Distribution { hub: hub.clone(), items, loss, events: Events::new(clock) };
         (hub, outlet, distribution)
     }
 
@@ -185,29 +195,50 @@ impl Subscribers {
 impl Subscriber {
     /// Whether it is still to be served.
     fn take(&self, delivery: &Delivery) -> bool {
-        match self.queue.try_send(delivery.clone()) {
-            Ok(()) => true,
-            Err(TrySendError::Closed(_)) => false,
-            Err(TrySendError::Full(_)) => {
-                self.farewell.get_or_init(|| Farewell::TooSlow);
-                false
-            }
+        // Whoever has gone has left the hub before, so that the queue can only be full.
+        let has_room = self.queue.try_send(delivery.clone()).is_ok();
+        if !has_room {
+            self.farewell.get_or_init(|| Farewell::TooSlow);
         }
+        has_room
     }
 }
 
 impl Distribution {
     /// Passes on what is committed, for as long as there is an outlet.
     pub async fn run(mut self) {
-        while let Some(item) = self.items.recv().await {
-            if self.is_lossy.swap(false, Ordering::Acquire) {
-                warn!("changes were lost on the way to the subscribers: all take a new snapshot");
-                self.hub.lock().deliver_to_all(&Delivery::Lost);
-            }
+        loop {
+            let item = tokio::select! {
+                item = self.items.recv() => item,
+                () = self.loss.rings.notified() => {
+                    self.make_up_for_loss();
+                    continue;
+                }
+            };
             match item {
-                Item::Commit(commit) => self.distribute(&commit),
-                Item::Close(farewell) => self.hub.lock().close(farewell),
+                Some(Item::Commit(commit)) => self.distribute(&commit),
+                Some(Item::Close(farewell)) => self.hub.lock().close(farewell),
+                None => return,
             }
+        }
+    }
+
+    /// Everybody takes a new snapshot, in which all that waits here is, too.
+    fn make_up_for_loss(&mut self) {
+        if !self.loss.has_happened.swap(false, Ordering::Acquire) {
+            return;
+        }
+        warn!("changes were lost on the way to the subscribers: all take a new snapshot");
+        let mut closing = None;
+        while let Ok(item) = self.items.try_recv() {
+            if let Item::Close(farewell) = item {
+                closing = Some(farewell);
+            }
+        }
+        let mut subscribers = self.hub.lock();
+        subscribers.deliver_to_all(&Delivery::Lost);
+        if let Some(farewell) = closing {
+            subscribers.close(farewell);
         }
     }
 

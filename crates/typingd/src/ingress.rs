@@ -9,8 +9,7 @@ use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use tower::ServiceExt;
 use tracing::debug;
-use typingd_core::store::StoreError;
-use typingd_core::{Conversation, IgnoreReason, Outcome, Side, Source, Time, Utterance, Verdict};
+use typingd_core::{Conversation, Outcome, Side, Source, Time, Utterance};
 use typingd_providers::{Call, Provider, Receipt, Refusal, Rejection};
 
 use crate::api::problem::Problem;
@@ -88,10 +87,8 @@ async fn answer(
                 marks: marks.clone(),
             };
             match gateway.hear(&side, utterance, now).await {
-                Ok(Outcome { verdict: Verdict::Ignored(IgnoreReason::Full), .. }) | Err(StoreError::Full) => {
-                    return Err(Refusal { rejection: Rejection::TooMany { retry_after_s: 1 }, reference });
-                }
                 Ok(outcome) => outcomes.push(outcome),
+                Err(rejection) => return Err(Refusal { rejection, reference }),
             }
         }
     }

@@ -21,6 +21,9 @@ use crate::transition::{Decision, Outcome};
 /// Enough that threads seldom meet; a power of two.
 const SHARDS: usize = 64;
 
+/// How many filings of sides that are gone a shard's wheel may hold beside one for each that is there.
+const STALE: usize = 1_024;
+
 /// Sides in this process's memory. They end with it.
 pub struct MemoryStore<F> {
     shards: Box<[Mutex<Shard>]>,
@@ -141,9 +144,8 @@ impl<F: Feed> Store for MemoryStore<F> {
 struct Shard {
     entries: Slab<Entry>,
     by_side: HashTable<u32>,
-    by_tenant: Index,
-    by_agent: Index,
-    by_user: Index,
+    /// Sides with leases: by tenant, by agent, by user.
+    lists: [Index; 3],
     wheel: Wheel,
     sequence: u64,
 }
@@ -154,14 +156,8 @@ struct Entry {
     state: SideState,
     /// The moment it is filed under in the wheel; an item of the wheel under another moment is an old one.
     filed: Time,
-    places: Places,
-}
-
-/// Where an entry stands in the lists of its tenant, agent and user, so that it leaves them in constant time.
-struct Places {
-    tenant: usize,
-    agent: usize,
-    user: usize,
+    /// Where it stands in each list, so that it leaves them in constant time. A side is listed while it has leases.
+    places: Option<[usize; 3]>,
 }
 
 impl Shard {
@@ -170,9 +166,7 @@ impl Shard {
         Self {
             entries: Slab::new(),
             by_side: HashTable::new(),
-            by_tenant: index(),
-            by_agent: index(),
-            by_user: index(),
+            lists: [index(), index(), index()],
             wheel: Wheel::new(),
             sequence: 0,
         }
@@ -184,36 +178,50 @@ impl Shard {
 
     fn insert(&mut self, hash: u64, side: Side, state: SideState) {
         let slot = u32::try_from(self.entries.vacant_key()).expect("a shard holds fewer than 2^32 sides");
-        let keys = Keys::of(&side.conversation);
-        let places = Places {
-            tenant: self.by_tenant.push(keys.tenant, slot),
-            agent: self.by_agent.push(keys.agent, slot),
-            user: self.by_user.push(keys.user, slot),
-        };
-        self.entries.insert(Entry { hash, side, state, filed: Time::MAX, places });
+        self.entries.insert(Entry { hash, side, state, filed: Time::MAX, places: None });
         self.by_side.insert_unique(hash, slot, |&slot| self.entries[slot as usize].hash);
+        self.list_or_not(slot);
         self.file(slot);
     }
 
     fn replace(&mut self, slot: u32, state: SideState) {
         self.entries[slot as usize].state = state;
+        self.list_or_not(slot);
         self.file(slot);
     }
 
     fn remove(&mut self, slot: u32) {
-        let Entry { hash, side, places, .. } = self.entries.remove(slot as usize);
+        self.entries[slot as usize].state = SideState::default();
+        self.list_or_not(slot);
+        let hash = self.entries.remove(slot as usize).hash;
         if let Ok(found) = self.by_side.find_entry(hash, |&held| held == slot) {
             found.remove();
         }
-        let keys = Keys::of(&side.conversation);
-        if let Some((moved, place)) = self.by_tenant.swap_remove(&keys.tenant, places.tenant) {
-            self.entries[moved as usize].places.tenant = place;
+        // What it was filed under stays in the wheel until its moment, which may be long after.
+        if self.wheel.len() > 2 * self.entries.len() + STALE {
+            self.refile();
         }
-        if let Some((moved, place)) = self.by_agent.swap_remove(&keys.agent, places.agent) {
-            self.entries[moved as usize].places.agent = place;
-        }
-        if let Some((moved, place)) = self.by_user.swap_remove(&keys.user, places.user) {
-            self.entries[moved as usize].places.user = place;
+    }
+
+    /// Enters the side in the lists where it has leases, and takes it out where it has none.
+    fn list_or_not(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
+        let keys = match (&entry.places, entry.state.leases.is_empty()) {
+            (None, false) | (Some(_), true) => keys_of(&entry.side.conversation),
+            _ => return,
+        };
+        let lists = self.lists.iter_mut().zip(&keys).enumerate();
+        if let Some(places) = entry.places.take() {
+            for (which, (list, key)) in lists {
+                let moved = list.swap_remove(key, places[which]);
+                if let Some(moved) = moved.and_then(|moved| self.entries[moved as usize].places.as_mut()) {
+                    moved[which] = places[which];
+                }
+            }
+        } else {
+            let mut places = [0; 3];
+            lists.for_each(|(which, (list, key))| places[which] = list.push(key.clone(), slot));
+            entry.places = Some(places);
         }
     }
 
@@ -224,6 +232,15 @@ impl Shard {
         if deadline < entry.filed {
             entry.filed = deadline;
             self.wheel.file(deadline, slot);
+        }
+    }
+
+    /// Files every entry anew, and nothing else.
+    fn refile(&mut self) {
+        self.wheel.clear();
+        for (slot, entry) in &mut self.entries {
+            entry.filed = entry.state.deadline().unwrap_or(Time::MAX);
+            self.wheel.file(entry.filed, u32::try_from(slot).expect("a shard holds fewer than 2^32 sides"));
         }
     }
 
@@ -246,12 +263,16 @@ impl Shard {
 
     fn list(&self, scope: &Scope, now: Time, limit: usize, listing: &mut Listing) {
         let tenant = &scope.tenant;
+        let [by_tenant, by_agent, by_user] = &self.lists;
         let slots = match (&scope.user, &scope.agent) {
-            (Some(user), _) => self.by_user.get(&(tenant.clone(), user.as_str().into())),
-            (None, Some(agent)) => self.by_agent.get(&(tenant.clone(), agent.clone())),
-            (None, None) => self.by_tenant.get(&(tenant.clone(), Name::default())),
+            (Some(user), _) => by_user.get(&(tenant.clone(), user.as_str().into())),
+            (None, Some(agent)) => by_agent.get(&(tenant.clone(), agent.clone())),
+            (None, None) => by_tenant.get(&(tenant.clone(), Name::default())),
         };
         for &slot in slots {
+            if listing.cut {
+                return;
+            }
             let entry = &self.entries[slot as usize];
             if scope.covers(&entry.side.conversation) {
                 entry.list(now, limit, listing);
@@ -290,25 +311,17 @@ impl Entry {
     }
 }
 
-/// What an entry is listed under.
-struct Keys {
-    tenant: Key,
-    agent: Key,
-    user: Key,
-}
-
 /// A tenant, and one of its agents or users.
 type Key = (Name, Name);
 
-impl Keys {
-    fn of(conversation: &Conversation) -> Self {
-        let tenant = conversation.tenant();
-        Self {
-            tenant: (tenant.clone(), Name::default()),
-            agent: (tenant.clone(), conversation.agent().clone()),
-            user: (tenant.clone(), conversation.user().as_str().into()),
-        }
-    }
+/// What a side is listed under: its tenant, its agent, its user.
+fn keys_of(conversation: &Conversation) -> [Key; 3] {
+    let tenant = conversation.tenant();
+    [
+        (tenant.clone(), Name::default()),
+        (tenant.clone(), conversation.agent().clone()),
+        (tenant.clone(), conversation.user().as_str().into()),
+    ]
 }
 
 /// Lists of slots under a key.
@@ -327,13 +340,60 @@ impl Index {
     }
 
     /// Removes what stands at `place`, and says which slot stands there now instead.
-    fn swap_remove(&mut self, key: &Key, place: usize) -> Option<(u32, usize)> {
+    fn swap_remove(&mut self, key: &Key, place: usize) -> Option<u32> {
         let slots = self.0.get_mut(key)?;
         slots.swap_remove(place);
         if slots.is_empty() {
             self.0.remove(key);
             return None;
         }
-        slots.get(place).map(|&moved| (moved, place))
+        slots.get(place).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::User;
+    use crate::lease::{Claim, Lease};
+    use crate::signal::Source;
+    use crate::transition::{IgnoreReason, Outcome, Verdict};
+
+    struct Nobody;
+
+    impl Feed for Nobody {
+        fn publish(&self, _: Commit) {}
+    }
+
+    #[test]
+    fn what_is_filed_of_sides_that_are_gone_is_bounded() {
+        let store = MemoryStore::new(10, Nobody);
+        let conversation = Conversation::new("acme", "rcs", "bot", User::new("+1"));
+        let side = Side { conversation: conversation.clone(), role: Role::Agent };
+        for at in 0..100_000 {
+            let claim = Claim { source: Source::OneShot, until: Time::from_millis(at + 60_000) };
+            let lease = Lease {
+                participant: None,
+                started_at: Time::from_millis(at),
+                announced_until: claim.until,
+                guard: std::time::Duration::ZERO,
+                turn: None,
+                origin: "test".into(),
+                claims: smallvec::smallvec![claim],
+            };
+            for leases in [smallvec::smallvec![lease], smallvec::SmallVec::new()] {
+                let outcome =
+                    Outcome { verdict: Verdict::Ignored(IgnoreReason::Held), lease: None, last_turn: None };
+                let next = SideState { leases, fence: None };
+                let decide = |_: &SideState| Decision {
+                    next: next.clone(),
+                    outcome: outcome.clone(),
+                    changes: crate::transition::Changes::new(),
+                };
+                store.commit(&side, decide).unwrap();
+            }
+        }
+        let shard = store.lock(store.place_of(&conversation).1);
+        assert!(shard.entries.is_empty() && shard.wheel.len() <= STALE, "{}", shard.wheel.len());
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Wheel {
     /// Everything before has been taken out.
     now: u64,
     levels: [Level; LEVELS],
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -36,11 +37,22 @@ pub(crate) struct Filed {
 impl Wheel {
     pub(crate) fn new() -> Self {
         let level = || Level { occupied: 0, slots: std::array::from_fn(|_| Vec::new()) };
-        Self { now: 0, levels: std::array::from_fn(|_| level()) }
+        Self { now: 0, levels: std::array::from_fn(|_| level()), len: 0 }
+    }
+
+    /// How many filings it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Forgets every filing.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { now: self.now, ..Self::new() };
     }
 
     /// Files `number` under `at`. A moment that has passed is as good as the present one.
     pub(crate) fn file(&mut self, at: Time, number: u32) {
+        self.len += 1;
         self.place(Filed { at, number });
     }
 
@@ -57,6 +69,7 @@ impl Wheel {
                 if level_of.slots[slot].is_empty() {
                     level_of.occupied &= !(1 << slot);
                 }
+                self.len -= usize::from(filed.is_some());
                 return filed;
             }
             level_of.occupied &= !(1 << slot);

@@ -7,7 +7,6 @@ use axum::extract::{self, Request};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
-use typingd_core::store::StoreError;
 use typingd_core::{
     Conversation, Marks, Name, Outcome, Policy, Role, Side, Signal, Source, Time, User, Utterance,
 };
@@ -44,10 +43,8 @@ pub(super) async fn post(
     let body = body::read(&head.headers, body, BODY_LIMIT, gateway.limits.body_timeout).await?;
     let spoken = Spoken::read(&body, &tenant, gateway.tenants.channels(&tenant), gateway.engine.policy())?;
     let now = gateway.clock.now();
-    match gateway.hear(&spoken.side, spoken.utterance, now).await {
-        Ok(outcome) => Ok(answer(&gateway, &spoken.side, &outcome, spoken.clamped_ttl_ms, now)),
-        Err(StoreError::Full) => Err(Rejection::TooMany { retry_after_s: 1 }.into()),
-    }
+    let outcome = gateway.hear(&spoken.side, spoken.utterance, now).await?;
+    Ok(answer(&gateway, &spoken.side, &outcome, spoken.clamped_ttl_ms, now))
 }
 
 fn answer(
@@ -67,10 +64,12 @@ fn answer(
         clamped_ttl_ms: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         lease: Option<LeaseBody<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_turn: Option<u64>,
     }
     let (decision, reason) = wire::words(outcome.verdict);
     let lease = outcome.lease.as_ref().map(|lease| LeaseBody::new(side, lease, now, &gateway.clock));
-    let answer = Answer { decision, reason, clamped_ttl_ms, lease };
+    let answer = Answer { decision, reason, clamped_ttl_ms, lease, last_turn: outcome.last_turn };
     let body = serde_json::to_vec(&answer).expect("strings and numbers can always be written");
     let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -66,6 +66,7 @@ pub fn closed(farewell: Farewell) -> Bytes {
     }
     let reason = match farewell {
         Farewell::TooSlow => "too_slow",
+        Farewell::TooWide => "too_wide",
         Farewell::Draining => "draining",
     };
     let id = ids::unique().simple().to_string();

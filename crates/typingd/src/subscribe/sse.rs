@@ -16,7 +16,7 @@ use typingd_providers::Rejection;
 use super::event;
 use crate::api::problem::Problem;
 use crate::gateway::{Gateway, TooWide};
-use crate::hub::{Delivery, Subscription};
+use crate::hub::{Delivery, Farewell, Subscription};
 use crate::listener::Response;
 
 /// How often a quiet stream says that it is there.
@@ -73,12 +73,21 @@ impl Session {
                 return self.subscription.farewell().map(event::closed);
             }
             let mut written = BytesMut::new();
+            if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
+                // Of what is on the queue, the snapshot has all that it has not passed over.
+                match self.snapshot().await {
+                    Ok(snapshot) => written.extend_from_slice(&snapshot),
+                    Err(TooWide) => {
+                        self.is_over = true;
+                        return Some(event::closed(Farewell::TooWide));
+                    }
+                }
+            }
             for delivery in news {
-                match delivery {
-                    Delivery::Change { position, .. } if self.as_of.includes(position) => {}
-                    Delivery::Change { event, .. } => written.extend_from_slice(&event),
-                    // What there was to say before is in the snapshot.
-                    Delivery::Lost => written = BytesMut::from(self.snapshot().await.ok()?),
+                if let Delivery::Change { position, event } = delivery
+                    && !self.as_of.includes(position)
+                {
+                    written.extend_from_slice(&event);
                 }
             }
             if !written.is_empty() {

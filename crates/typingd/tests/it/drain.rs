@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::support::Wire;
+use crate::support::{InProcess, Wire, pinnacle_typing};
 
 const TYPING: &str = r#"{"agentId":"agent_x","to":"+14155550123"}"#;
 
@@ -83,4 +83,45 @@ async fn what_dev_mode_prints_can_be_pasted() {
             "{command}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_starts_once_the_leases_have_ended() {
+    let gateway = InProcess::start();
+    let mut events = gateway.stream("", "acme-key").await;
+    assert_eq!(events.whats(1).await, ["snapshot"]);
+    gateway.exchange(&pinnacle_typing("+14155550001")).await;
+    let request = pinnacle_typing("+14155550002");
+    let mut half = gateway.connect();
+    half.send(&request[..40]).await;
+    let mut slow = gateway.connect();
+    slow.send(&request[..request.len() - 1]).await;
+    // Both are known to the gateway, one with its head, when it begins to go away.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let drain = tokio::spawn(gateway.0.drain());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    half.send(&request[40..]).await;
+    assert_eq!(half.answer().await.map(|answer| answer.decision().to_owned()), Some("started".to_owned()));
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    slow.send(&request[request.len() - 1..]).await;
+    assert_eq!(slow.answer().await.map(|answer| answer.status), Some(500), "in the door's words");
+    assert_eq!(
+        events.whats(5).await,
+        ["started", "started", "stopped revoked", "stopped revoked", "closed draining"],
+        "what started while requests were still served has ended, and nothing came after"
+    );
+    assert!(events.next().await.is_none());
+    drain.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_left_is_cut() {
+    let gateway = InProcess::start();
+    let request = pinnacle_typing("+14155550001");
+    let mut slow = gateway.connect();
+    slow.send(&request[..request.len() - 1]).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    gateway.0.drain().await;
+    slow.send(&request[request.len() - 1..]).await;
+    assert!(slow.answer().await.is_none());
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use typingd::clock::Clock;
 
-use crate::support::{InProcess, config, kaleyra_typing, pinnacle_message, pinnacle_typing, salesforce};
+use crate::support::{
+    InProcess, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing, salesforce,
+};
 
 const USER: &str = "+14155550123";
 
@@ -127,4 +129,21 @@ async fn there_is_a_bound_on_streams_and_a_closed_one_makes_room() {
     drop(first);
     tokio::time::sleep(Duration::from_millis(1)).await;
     gateway.stream("", "acme-key").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_to_as_many_as_may_be_closes_nobody() {
+    let gateway = InProcess::start();
+    let numbers: Vec<String> = (0..1_000).map(|n| format!("+1415555{n:04}")).collect();
+    let mut events = gateway.stream("", "acme-key").await;
+    events.next().await;
+    let mut wire = gateway.connect();
+    for number in &numbers {
+        wire.exchange(&kaleyra_typing(number)).await;
+        assert_eq!(events.whats(1).await, ["started"]);
+    }
+    // The watcher takes nothing while the message is sent.
+    let all: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    assert_eq!(wire.exchange(&kaleyra_message(&all)).await.decision(), "accepted; recipients=1000");
+    assert!(events.whats(1_000).await.iter().all(|what| what == "stopped sent"));
 }
