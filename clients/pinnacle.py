@@ -1,7 +1,8 @@
-"""pinnacle.py BASE_URL: Pinnacle's own Python SDK, unmodified, against a gateway.
+"""pinnacle.py BASE_URL [throttled]: Pinnacle's own Python SDK, unmodified, against a gateway.
 
 Prints one JSON line a step: what the SDK made of the answer, or which of its exceptions it raised. The credentials and
-agents are those of the gateway that `crates/typingd/tests/it/support.rs` describes.
+agents are those of the gateway that `crates/typingd/tests/it/support.rs` describes. With `throttled` it types twice with
+a key that may ask once a second.
 """
 
 import json
@@ -61,11 +62,18 @@ def step(name, call, **arguments):
         # Some statuses have a class for their body, the others what the JSON says.
         text = error.body["error"] if isinstance(error.body, dict) else error.body.error
         line = {"exception": type(error).__name__, "status": error.status_code, "error": text}
+        # Only later ones keep the headers.
+        line["retry_after"] = (getattr(error, "headers", None) or {}).get("retry-after")
     except Exception as error:
         # The SDK did not understand the answer.
         line = {"exception": type(error).__name__, "status": None, "error": str(error)}
     print(json.dumps({"step": name, **line}))
 
+
+if sys.argv[2:] == ["throttled"]:
+    step("typing", typing, key="slow_key", agent="agent_slow")
+    step("typing too soon", typing, key="slow_key", agent="agent_slow")
+    sys.exit()
 
 step("typing", typing)
 step("typing again", typing)

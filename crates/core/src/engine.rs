@@ -28,6 +28,11 @@ impl<S: Store> Engine<S> {
         &self.policy
     }
 
+    /// Where it keeps the sides.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
     /// Hears what a composer of `side` says.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Bounds and spans of the engine. The defaults are the documented ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// A shorter wish is raised to this.
     pub min_ttl: Duration,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use typingd_core::{Conversation, Name, User};
 
+use crate::keys::Claimed;
 use crate::rejection::Rejection;
 
 /// The part of an account that all providers share.
@@ -93,6 +94,49 @@ impl Patterns {
     }
 }
 
+/// Makes sure that no agent is claimed by two accounts of a door.
+///
+/// # Errors
+/// [`Claimed`] naming the patterns.
+pub fn check_apart<'a>(
+    door: &'static str,
+    accounts: impl IntoIterator<Item = &'a Account>,
+) -> Result<(), Claimed> {
+    let claims: Vec<(usize, &str)> = accounts
+        .into_iter()
+        .enumerate()
+        .flat_map(|(at, account)| account.agents.0.iter().map(move |pattern| (at, pattern.as_str())))
+        .collect();
+    for (at, (account, pattern)) in claims.iter().enumerate() {
+        for (other_account, other) in &claims[at + 1..] {
+            if account != other_account && overlap(pattern.as_bytes(), other.as_bytes()) {
+                let by = Some(format!("`{pattern}` and `{other}`"));
+                return Err(Claimed { door, account: *other_account, what: "agent", by });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether some name matches both patterns.
+fn overlap(a: &[u8], b: &[u8]) -> bool {
+    // Row by row: whether what is left of `a` from here and of `b` from there have a name in common.
+    let ends = |rest: &[u8]| rest.iter().all(|byte| *byte == b'*');
+    let mut below: Vec<bool> = (0..=b.len()).map(|at| ends(&b[at..])).collect();
+    for left in (0..a.len()).rev() {
+        let mut row = vec![false; b.len() + 1];
+        row[b.len()] = ends(&a[left..]);
+        for right in (0..b.len()).rev() {
+            row[right] = match (a[left], b[right]) {
+                (b'*', _) | (_, b'*') => below[right] || row[right + 1],
+                (x, y) => x == y && below[right + 1],
+            };
+        }
+        below = row;
+    }
+    below[0]
+}
+
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
@@ -133,6 +177,26 @@ mod tests {
             ("a*a", "a", false),
         ] {
             assert_eq!(Patterns::new([pattern]).contain(name), is_match, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_where_a_name_matches_both() {
+        for (a, b, expected) in [
+            ("kio_rcs", "kio_rcs", true),
+            ("kio_rcs", "kio_rcs2", false),
+            ("kio_*", "kio_rcs", true),
+            ("kio_*", "*_rcs", true),
+            ("kio_*", "bot_*", false),
+            ("*", "", true),
+            ("a*b", "a*c", false),
+            ("a*b*c", "*bb*", true),
+            ("*a", "b*", true),
+            ("", "", true),
+            ("a", "", false),
+        ] {
+            assert_eq!(overlap(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
+            assert_eq!(overlap(b.as_bytes(), a.as_bytes()), expected, "{b} {a}");
         }
     }
 }

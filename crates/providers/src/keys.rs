@@ -5,20 +5,28 @@ use std::fmt;
 
 use blake3::Hash;
 
-/// A credential in clear. It prints itself masked and is never written out.
+/// A credential: in clear, or as its digest under the gateway's key. It prints itself masked.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub enum Secret {
+    /// In clear.
+    Clear(String),
+    /// As [`KeyHasher::hash`] gives it.
+    Hashed(Hash),
+}
 
 impl Secret {
     /// Takes a credential in clear.
     pub fn new(clear: impl Into<String>) -> Self {
-        Self(clear.into())
+        Self::Clear(clear.into())
     }
 
-    /// The credential in clear, to be compared or sent.
+    /// Its digest.
     #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
+    pub fn digest(&self, hasher: &KeyHasher) -> Hash {
+        match self {
+            Self::Clear(clear) => hasher.hash(clear.as_bytes()),
+            Self::Hashed(digest) => *digest,
+        }
     }
 }
 
@@ -67,15 +75,9 @@ impl<T> KeyRing<T> {
         Self { hasher: hasher.clone(), held: HashMap::new() }
     }
 
-    /// Adds a credential. `what` says what it is, should it be refused.
-    ///
-    /// # Errors
-    /// [`Claimed`] where the ring has it already.
-    pub fn insert(&mut self, secret: &Secret, stands_for: T, what: &'static str) -> Result<(), Claimed> {
-        match self.held.insert(self.hasher.hash(secret.expose().as_bytes()), stands_for) {
-            None => Ok(()),
-            Some(_) => Err(Claimed(what)),
-        }
+    /// Adds a credential. Says whether it was new to the ring.
+    pub fn insert(&mut self, secret: &Secret, stands_for: T) -> bool {
+        self.held.insert(secret.digest(&self.hasher), stands_for).is_none()
     }
 
     /// What a presented credential stands for.
@@ -86,12 +88,24 @@ impl<T> KeyRing<T> {
 }
 
 /// Two accounts claim what only one can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claimed(pub &'static str);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The door at which.
+    pub door: &'static str,
+    /// The account that claims it as well, by its place among the door's accounts.
+    pub account: usize,
+    /// What it is; never the thing itself where it is a secret.
+    pub what: &'static str,
+    /// Where it can be said: the thing itself.
+    pub by: Option<String>,
+}
 
 impl fmt::Display for Claimed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the same {} is claimed twice", self.0)
+        match self {
+            Self { what, by: None, .. } => write!(f, "the same {what} is claimed twice"),
+            Self { what, by: Some(claims), .. } => write!(f, "the same {what} is claimed twice: {claims}"),
+        }
     }
 }
 

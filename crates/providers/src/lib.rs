@@ -31,35 +31,46 @@ use uuid::Uuid;
 pub use account::{Account, Channel, ChannelKind, Patterns};
 pub use keys::{Claimed, KeyHasher, KeyRing, Secret};
 pub use rejection::{Bar, Fault, FaultKind, Faults, Refusal, Rejection};
+pub use salesforce::TokenKeys;
 
 /// One vendor's API, with the accounts that may use it.
 pub trait Provider: Send + Sync {
     /// Its name: the origin of the leases it starts, and by default its channel's name.
     fn name(&self) -> &'static str;
 
-    /// The accounts that may use it.
-    fn accounts(&self) -> Vec<&Account>;
+    /// One of the accounts that may use it; `None` past the last.
+    fn account(&self, id: AccountId) -> Option<&Account>;
 
     /// Whether requests on this path, known or not, are answered in this provider's words.
     fn owns(&self, path: &str) -> bool;
 
-    /// The largest body it takes, in bytes.
-    fn body_limit(&self) -> usize;
+    /// The largest body it takes from this caller, in bytes.
+    fn body_limit(&self, caller: Caller) -> usize;
 
-    /// Judges what the head alone can tell: path, method, required headers, credentials, media type, in this order.
+    /// Judges what the head alone can tell at `now`: path, method, required headers, credentials, media type, in this
+    /// order.
     ///
     /// # Errors
     /// The first of them that is wrong.
-    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection>;
+    fn admit(&self, head: &Parts, now: Timestamp) -> Result<Caller, Rejection>;
 
     /// Reads an admitted request: parse, fields, ownership, in this order. Never panics, whatever the bytes.
     ///
     /// # Errors
     /// What is wrong with it, with the name that the caller gave it as far as that was read.
-    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal>;
+    fn decode(&self, caller: Caller, head: &Parts, body: &Bytes, now: Timestamp) -> Result<Call, Refusal>;
 
     /// Says no, in this provider's words.
     fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes>;
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// An account, by its credentials.
+    Account(AccountId),
+    /// Somebody who asks for credentials and has none yet.
+    Nobody,
 }
 
 /// Which of a provider's accounts: its place among those that the provider was built with.
@@ -113,14 +124,19 @@ pub struct Accounts {
     pub salesforce: Vec<salesforce::Account>,
 }
 
-/// The registry: every provider, in the order in which they are asked whether a path is theirs.
+/// The registry: every provider, in the order in which they are asked whether a path is theirs. `token_keys` sign the
+/// tokens that doors issue themselves.
 ///
 /// # Errors
-/// [`Claimed`] where two accounts claim the same credential.
-pub fn doors(accounts: Accounts, hasher: &KeyHasher) -> Result<Vec<Box<dyn Provider>>, Claimed> {
+/// [`Claimed`] where two accounts claim the same credential or agent.
+pub fn doors(
+    accounts: Accounts,
+    token_keys: &TokenKeys,
+    hasher: &KeyHasher,
+) -> Result<Vec<Box<dyn Provider>>, Claimed> {
     Ok(vec![
         Box::new(kaleyra::Kaleyra::new(accounts.kaleyra, hasher)?),
         Box::new(pinnacle::Pinnacle::new(accounts.pinnacle, hasher)?),
-        Box::new(salesforce::Salesforce::new(accounts.salesforce, hasher)?),
+        Box::new(salesforce::Salesforce::new(accounts.salesforce, token_keys, hasher)?),
     ])
 }

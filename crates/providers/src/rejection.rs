@@ -167,6 +167,17 @@ pub struct Refusal {
     pub reference: Option<String>,
 }
 
+impl Rejection {
+    /// One field is wrong.
+    pub fn field(
+        field: impl Into<Cow<'static, str>>,
+        kind: FaultKind,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::Invalid(vec![Fault { field: field.into(), kind, expected: expected.into() }])
+    }
+}
+
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Self {
         Self { rejection, reference: None }

@@ -1,27 +1,34 @@
 //! All wiring, top to bottom: what a gateway consists of, how it starts and how it goes away.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use typingd_core::Engine;
 use typingd_core::store::memory::MemoryStore;
 
+use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::{Gateway, Tenants};
+use crate::directory::Directory;
+use crate::gateway::Gateway;
 use crate::hub::{Farewell, Hub};
+use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::sweeper::{self, Alarm};
-use crate::{api, ids, ingress, listener};
+use crate::throttle::Failures;
+use crate::{api, ingress, listener};
 
 /// How long requests that are being served may take when the gateway goes away, before the leases end.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
@@ -48,20 +55,25 @@ impl App {
     /// # Errors
     /// Where the configuration contradicts itself.
     pub fn start(config: Config) -> anyhow::Result<Self> {
+        let Config { tenancy, keys, policy, limits, .. } = config;
         let clock = Clock::start();
-        let hasher = ids::key_hasher();
-        let alarm = Arc::new(Alarm::default());
-        let (hub, outlet, distribution) = Hub::new(config.limits.hub, clock, alarm.clone());
-        let doors = typingd_providers::doors(config.accounts, &hasher)?;
+        let (alarm, census, metrics) =
+            (Arc::new(Alarm::default()), Arc::new(Census::default()), Arc::new(Metrics::default()));
+        let (hub, outlet, distribution) =
+            Hub::new(limits.hub, clock, alarm.clone(), census.clone(), metrics.clone());
         let gateway = Arc::new(Gateway {
-            engine: Engine::new(MemoryStore::new(config.limits.sides, outlet), config.policy),
+            engine: Engine::new(MemoryStore::new(limits.sides, outlet), policy),
             hub,
             clock,
-            tenants: Tenants::new(config.tenants, &doors, &hasher)?,
-            doors,
-            opened: Opened::new(config.limits.opened),
+            directory: ArcSwap::from_pointee(Directory::new(tenancy, &keys, clock, None)?),
+            keys,
+            census,
+            failures: Failures::new(limits.failed_authentications_per_minute),
+            opened: Opened::new(limits.opened),
+            metrics,
+            is_leaving: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
-            limits: config.limits,
+            limits,
         });
         let mut background = JoinSet::new();
         background.spawn(distribution.run());
@@ -80,42 +92,84 @@ impl App {
         })
     }
 
+    /// What all its faces share.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// Accepts connections until `shutdown`, then drains.
-    pub async fn run(mut self, listener: TcpListener, shutdown: CancellationToken) {
+    pub async fn run(mut self, listener: TcpListener, tls: Option<TlsAcceptor>, shutdown: CancellationToken) {
         let mut background = std::mem::take(&mut self.background);
         let connections = self.gateway.limits.listener.connections;
+        let accept = listener::accept(listener, connections, |socket, peer, place| match &tls {
+            None => self.serve(socket, peer, place),
+            Some(tls) => self.serve_tls(tls.clone(), socket, peer, place),
+        });
         tokio::select! {
-            () = listener::accept(listener, connections, |socket, place| self.serve(socket, place)) => {}
+            () = accept => {}
             _ = background.join_next() => error!("the gateway's own work has ended, which is a bug: it goes away"),
-            () = shutdown.cancelled() => {}
+            () = self.leave(shutdown) => {}
         }
         self.background = background;
         self.drain().await;
     }
 
+    /// Waits for `shutdown`, then for as long as load balancers take to notice.
+    async fn leave(&self, shutdown: CancellationToken) {
+        shutdown.cancelled().await;
+        info!("leaving");
+        self.gateway.is_leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(self.gateway.limits.drain_notice).await;
+    }
+
     /// Serves one connection, and keeps `place` for as long as it is open.
-    pub fn serve<IO, P>(&self, io: IO, place: P)
+    pub fn serve<IO, P>(&self, io: IO, peer: IpAddr, place: P)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         P: Send + 'static,
     {
-        let (gateway, native, busy) = (self.gateway.clone(), self.native.clone(), self.busy.clone());
-        let limits = self.gateway.limits.listener.clone();
-        let service = move |request, framing| {
-            busy.track_future(ingress::serve(gateway.clone(), native.clone(), request, framing))
-        };
-        let connection = listener::connection(io, limits, service, self.closing.clone());
-        let cutting = self.cutting.clone();
+        let connection = self.connection(peer);
         self.open.spawn(async move {
             let _place = place;
-            cutting.run_until_cancelled(connection).await;
+            connection.serve(io).await;
         });
+    }
+
+    /// Serves one connection once both have agreed on keys, which takes no longer than a head may.
+    fn serve_tls<IO, P>(&self, tls: TlsAcceptor, io: IO, peer: IpAddr, place: P)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        P: Send + 'static,
+    {
+        let limit = self.gateway.limits.listener.head_timeout;
+        let connection = self.connection(peer);
+        self.open.spawn(async move {
+            let _place = place;
+            match timeout(limit, tls.accept(io)).await {
+                Ok(Ok(io)) => connection.serve(io).await,
+                Ok(Err(error)) => debug!(%error, "no TLS connection came about"),
+                Err(_) => debug!("no TLS connection came about in time"),
+            }
+        });
+    }
+
+    fn connection(&self, peer: IpAddr) -> Connection {
+        Connection {
+            gateway: self.gateway.clone(),
+            native: self.native.clone(),
+            busy: self.busy.clone(),
+            closing: self.closing.clone(),
+            cutting: self.cutting.clone(),
+            peer,
+        }
     }
 
     /// Goes away within the drain's limit: what is being served is answered, then every lease ends, then everybody who
     /// watches is told, and the connections close.
     pub async fn drain(mut self) {
         info!("draining");
+        self.gateway.is_leaving.store(true, Ordering::Relaxed);
         let limit = self.gateway.limits.drain_timeout;
         if timeout(limit, self.let_go()).await.is_err() {
             warn!("the drain took too long: the connections that are left are cut");
@@ -134,5 +188,29 @@ impl App {
         self.gateway.hub.close(Farewell::Draining).await;
         self.open.close();
         self.open.wait().await;
+    }
+}
+
+/// A connection that is to be served, whatever it runs over.
+struct Connection {
+    gateway: Arc<Gateway>,
+    native: Router,
+    busy: TaskTracker,
+    closing: CancellationToken,
+    cutting: CancellationToken,
+    peer: IpAddr,
+}
+
+impl Connection {
+    async fn serve(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { gateway, native, busy, closing, cutting, peer } = self;
+        let limits = gateway.limits.listener.clone();
+        let connections = gateway.metrics.connections.clone();
+        let service = move |request, framing| {
+            busy.track_future(ingress::serve(gateway.clone(), native.clone(), peer, request, framing))
+        };
+        connections.inc();
+        cutting.run_until_cancelled(listener::connection(io, limits, service, closing)).await;
+        connections.dec();
     }
 }

@@ -30,6 +30,12 @@ impl Clock {
         Time::from_millis(u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// How long it has counted, more finely than anything is decided by.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
     /// The moment on the runtime's clock, to sleep until.
     #[must_use]
     pub fn instant(&self, time: Time) -> Instant {

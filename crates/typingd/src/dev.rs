@@ -4,21 +4,31 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use typingd_providers::salesforce::AuthorizationContext;
+use typingd_core::Policy;
+use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
 use typingd_providers::{
     Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
 };
 
 use crate::app::App;
-use crate::config::{Config, Tenant};
+use crate::config::{Config, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use crate::{listener, operators, serve};
 
 const TENANT: &str = "dev";
+
+/// Whoever tries its speed shall not meet a quota.
+const UNBOUNDED: Quota = Quota {
+    requests_per_second: NonZeroU32::new(1_000_000).expect("it is not zero"),
+    burst: NonZeroU32::new(1_000_000).expect("it is not zero"),
+    streams: usize::MAX,
+    leases: usize::MAX,
+};
 
 /// What dev mode can be told.
 #[derive(Args, Debug)]
@@ -26,6 +36,9 @@ pub struct Settings {
     /// Where to listen, as IP:PORT: an address of this machine only
     #[arg(long, env = "TYPINGD_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Where operators find /livez, /readyz and /metrics, as IP:PORT of this machine; by default nowhere
+    #[arg(long, env = "TYPINGD_OPERATORS")]
+    operators: Option<SocketAddr>,
     /// How long one typing call to the Kaleyra door shows, in milliseconds (1000 to 60000)
     #[arg(long, env = "TYPINGD_KALEYRA_TTL_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
     kaleyra_ttl_ms: u64,
@@ -43,16 +56,26 @@ pub struct Settings {
 /// Where the address is not this machine's own, or taken.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listen = settings.listen;
-    if !listen.ip().is_loopback() {
+    if let Some(listen) =
+        [Some(listen), settings.operators].into_iter().flatten().find(|a| !a.ip().is_loopback())
+    {
         bail!(
             "dev mode listens on this machine only, for its credentials are known to everybody: {listen} is no loopback address"
         );
     }
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; choose another with `typingd dev --listen 127.0.0.1:PORT` (`cargo run --release -- --listen …`)")
+    let listener = listener::bind(listen).with_context(|| {
+        format!(
+            "cannot listen on {listen}; choose another with `typingd dev --listen 127.0.0.1:PORT` \
+             (`cargo run --release -- --listen …`)"
+        )
     })?;
-    announce(&Welcome(listener.local_addr()?));
-    App::start(config(&settings))?.run(listener, shutdown).await;
+    let address = listener.local_addr()?;
+    let app = App::start(config(&settings, address))?;
+    if let Some(operators) = settings.operators {
+        tokio::spawn(operators::serve(serve::bind(operators)?, app.gateway().clone()));
+    }
+    announce(&Welcome(address));
+    app.run(listener, None, shutdown).await;
     Ok(())
 }
 
@@ -62,7 +85,7 @@ fn announce(welcome: &Welcome) {
 }
 
 /// The documented accounts, and every agent allowed.
-fn config(settings: &Settings) -> Config {
+fn config(settings: &Settings, address: SocketAddr) -> Config {
     let account = |door: &str, kind, ttl_ms| Account {
         tenant: TENANT.into(),
         channel: Channel { name: door.into(), kind },
@@ -74,8 +97,7 @@ fn config(settings: &Settings) -> Config {
         kaleyra: vec![kaleyra::Account {
             common: account("kaleyra", ChannelKind::Rcs, settings.kaleyra_ttl_ms),
             sid: "dev".into(),
-            user: "dev".into(),
-            password: Secret::new("dev"),
+            basics: vec![Secret::new("dev:dev")],
             api_keys: vec![Secret::new("dev-kaleyra-key")],
             api_key_alone: false,
             upstream_refusal_is_502: false,
@@ -89,12 +111,21 @@ fn config(settings: &Settings) -> Config {
             common: account("salesforce", ChannelKind::Opaque, settings.salesforce_ttl_ms),
             org_id: "00Ddev000000000".into(),
             tokens: vec![Secret::new("dev-salesforce-token")],
+            connected_apps: ConnectedApps::AnyAssertion,
+            instance_url: Some(format!("http://{address}")),
             contexts: BTreeMap::from([("Dev_Channel".into(), Patterns::any())]),
             authorization_context: AuthorizationContext::Required,
         }],
     };
-    let tenants = vec![Tenant { name: TENANT.into(), api_keys: vec![Secret::new("dev-api-key")] }];
-    Config { tenants, accounts, ..Config::default() }
+    let api_keys = vec![Secret::new("dev-api-key")];
+    let tenants = vec![Tenant { name: TENANT.into(), api_keys, quota: UNBOUNDED }];
+    Config {
+        server: Server { listen: settings.listen, tls: None, operators: settings.operators },
+        tenancy: Tenancy { tenants, accounts },
+        keys: Keys::random(),
+        policy: Policy::default(),
+        limits: Limits::default(),
+    }
 }
 
 /// What dev mode prints first: commands to paste, for a gateway at this address.

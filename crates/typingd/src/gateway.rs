@@ -1,20 +1,24 @@
 //! What all faces of the gateway share: the engine, those who watch, and who may use it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tracing::error;
 use typingd_core::store::memory::MemoryStore;
 use typingd_core::store::{Listing, StoreError};
 use typingd_core::{Engine, IgnoreReason, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict};
-use typingd_providers::{Account, ChannelKind, KeyHasher, KeyRing, Provider, Rejection};
+use typingd_providers::Rejection;
 
+use crate::census::Census;
 use crate::clock::Clock;
-use crate::config::{Limits, Tenant};
+use crate::config::{Keys, Limits, Tenancy};
+use crate::directory::{Contradiction, Directory};
 use crate::hub::{Hub, Outlet};
+use crate::metrics::Metrics;
 use crate::opened::Opened;
+use crate::throttle::Failures;
 
 /// The gateway's state.
 pub struct Gateway {
@@ -24,37 +28,75 @@ pub struct Gateway {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
-    /// The providers' doors.
-    pub doors: Vec<Box<dyn Provider>>,
-    /// Who may use the native API.
-    pub tenants: Tenants,
+    /// Who may use it.
+    pub directory: ArcSwap<Directory>,
+    /// What credentials are hashed and tokens signed with.
+    pub keys: Keys,
+    /// Who has how many leases.
+    pub census: Arc<Census>,
+    /// Who keeps showing wrong credentials.
+    pub failures: Failures,
     /// Which conversations a provider counts as open.
     pub opened: Opened,
-    /// Whether it is going away.
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether it is going away: operators are told so from the drain's beginning on.
+    pub is_leaving: AtomicBool,
+    /// Whether nothing can start any more.
     pub is_draining: AtomicBool,
     /// What keeps strangers within bounds.
     pub limits: Limits,
 }
 
 impl Gateway {
-    /// Hears what a composer says.
+    /// Hears what a composer says, within the tenant's quota.
     ///
     /// # Errors
     /// [`Rejection::TooMany`] where there is no room for what it starts, [`Rejection::Unavailable`] where the gateway
     /// is going away.
-    pub async fn hear(&self, side: &Side, utterance: Utterance, now: Time) -> Result<Outcome, Rejection> {
+    pub async fn hear(
+        &self,
+        door: &'static str,
+        side: &Side,
+        utterance: Utterance,
+        now: Time,
+    ) -> Result<Outcome, Rejection> {
         const FULL: Rejection = Rejection::TooMany { retry_after_s: 1 };
         let is_start = matches!(utterance.signal, Signal::Composing { .. });
+        if is_start && !self.has_room(side, utterance.participant.as_ref(), now).await {
+            return Err(FULL);
+        }
         let outcome = self.engine.say(side, utterance, now).await.map_err(|StoreError::Full| FULL)?;
+        self.metrics.heard(door, outcome.verdict);
         if is_start && self.is_draining.load(Ordering::SeqCst) {
             // Either the drain finds the lease, or this finds the drain.
-            self.revoke(self.engine.revoke_side(side, now).await.map(|_| false));
+            self.has_more(self.engine.revoke_side(side, now).await.map(|_| false));
             return Err(Rejection::Unavailable);
         }
         match outcome.verdict {
             Verdict::Ignored(IgnoreReason::Full) => Err(FULL),
             _ => Ok(outcome),
         }
+    }
+
+    /// Whether the tenant may have one more lease, or the participant has one on this side that can be extended.
+    async fn has_room(&self, side: &Side, participant: Option<&Name>, now: Time) -> bool {
+        let conversation = &side.conversation;
+        let tenant = conversation.tenant();
+        let directory = self.directory.load();
+        let Some(quota) = directory.tenant(tenant).map(|info| info.quota.leases) else { return false };
+        if self.census.leases(tenant) < quota {
+            return true;
+        }
+        let scope = Scope {
+            tenant: tenant.clone(),
+            channel: Some(conversation.channel().clone()),
+            agent: Some(conversation.agent().clone()),
+            user: Some(conversation.user().clone()),
+        };
+        drop(directory);
+        let listing = self.engine.leases(&scope, now, self.limits.listing).await;
+        listing.leases.iter().any(|(live, lease)| live == side && lease.participant.as_ref() == participant)
     }
 
     /// The leases of a scope.
@@ -66,94 +108,69 @@ impl Gateway {
         if listing.cut { Err(TooWide) } else { Ok(listing) }
     }
 
+    /// Puts another tenancy in force. Nobody's stream ends but those of credentials that are not good any more, and the
+    /// leases of tenants that are not there any more end.
+    ///
+    /// # Errors
+    /// Where it contradicts itself: then the old one stays.
+    pub async fn reload(&self, tenancy: Tenancy) -> Result<(), Contradiction> {
+        let before = self.directory.load_full();
+        let directory = Arc::new(Directory::new(tenancy, &self.keys, self.clock, Some(&before))?);
+        self.directory.store(directory.clone());
+        self.hub.close_revoked(|tenant, key| directory.is_good(tenant, key));
+        for gone in before.names().filter(|tenant| directory.tenant(tenant).is_none()) {
+            self.revoke(&Scope::tenant(gone.clone())).await;
+        }
+        Ok(())
+    }
+
     /// Ends every lease of every tenant, and lets none start any more.
     pub async fn revoke_all(&self) {
         self.is_draining.store(true, Ordering::SeqCst);
-        for tenant in self.tenants.names() {
-            let scope = Scope::tenant(tenant.clone());
-            while self.revoke(self.engine.revoke(&scope, self.clock.now()).await) {
-                tokio::task::yield_now().await;
-            }
+        for tenant in self.directory.load_full().names() {
+            self.revoke(&Scope::tenant(tenant.clone())).await;
+        }
+    }
+
+    async fn revoke(&self, scope: &Scope) {
+        while self.has_more(self.engine.revoke(scope, self.clock.now()).await) {
+            tokio::task::yield_now().await;
         }
     }
 
     /// Whether there are more to end.
-    fn revoke(&self, revoked: Result<bool, StoreError>) -> bool {
+    fn has_more(&self, revoked: Result<bool, StoreError>) -> bool {
         revoked.unwrap_or_else(|error| {
             error!(%error, "not every lease could be ended");
             false
         })
+    }
+
+    /// An address has shown wrong credentials at a door.
+    pub fn note_failure(&self, door: &'static str, address: IpAddr, now: Time) {
+        self.failures.note(address, now);
+        self.metrics.failed(door);
+    }
+
+    /// The caller behind a connection: its peer or, where that is a load balancer of our own, whom it names last.
+    #[must_use]
+    pub fn caller(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
+        let is_ours = |address: &IpAddr| self.limits.trusted_proxies.contains(&address.to_canonical());
+        let mut hops = forwarded_for.rsplit(',').map(|hop| {
+            let hop = hop.trim();
+            hop.parse().or_else(|_| hop.parse().map(|address: SocketAddr| address.ip()))
+        });
+        let mut caller = peer;
+        while is_ours(&caller) {
+            match hops.next() {
+                Some(Ok(hop)) => caller = hop,
+                _ => break,
+            }
+        }
+        caller
     }
 }
 
 /// More leases live in a scope than a listing may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct TooWide;
-
-/// The tenants: their keys and their channels.
-#[derive(Debug)]
-pub struct Tenants {
-    keys: KeyRing<Name>,
-    channels: HashMap<Name, Channels>,
-}
-
-/// A tenant's channels, by name.
-pub type Channels = BTreeMap<Name, ChannelInfo>;
-
-/// A channel of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChannelInfo {
-    /// What its users are called by.
-    pub kind: ChannelKind,
-    /// How long a `composing` lasts that does not say.
-    pub ttl: Duration,
-}
-
-impl Tenants {
-    /// The tenants, with the channels that the accounts of the doors bring.
-    ///
-    /// # Errors
-    /// Says what two of them claim.
-    pub fn new(
-        tenants: Vec<Tenant>,
-        doors: &[Box<dyn Provider>],
-        hasher: &KeyHasher,
-    ) -> anyhow::Result<Self> {
-        let mut keys = KeyRing::new(hasher);
-        let mut channels: HashMap<Name, Channels> = HashMap::new();
-        for tenant in tenants {
-            for key in &tenant.api_keys {
-                keys.insert(key, tenant.name.clone(), "native API key")?;
-            }
-            channels.entry(tenant.name).or_default();
-        }
-        for Account { tenant, channel, ttl, .. } in doors.iter().flat_map(|door| door.accounts()) {
-            let info = ChannelInfo { kind: channel.kind, ttl: *ttl };
-            let of_tenant = channels.entry(tenant.clone()).or_default();
-            let held = of_tenant.entry(channel.name.clone()).or_insert(info);
-            anyhow::ensure!(
-                held.kind == channel.kind,
-                "channel {} of tenant {tenant} cannot hold both phone numbers and other text",
-                channel.name
-            );
-        }
-        Ok(Self { keys, channels })
-    }
-
-    /// Whose key it is.
-    #[must_use]
-    pub fn of_key(&self, presented: &str) -> Option<&Name> {
-        self.keys.get(presented.as_bytes())
-    }
-
-    /// A tenant's channels.
-    #[must_use]
-    pub fn channels(&self, tenant: &Name) -> &Channels {
-        const NONE: &Channels = &Channels::new();
-        self.channels.get(tenant).unwrap_or(NONE)
-    }
-
-    fn names(&self) -> impl Iterator<Item = &Name> {
-        self.channels.keys()
-    }
-}

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use typingd_core::Conversation;
-use typingd_providers::KeyHasher;
 use uuid::{Builder, Uuid};
 
 /// A name that nothing else has, and in which no order shows.
@@ -13,13 +12,13 @@ pub fn unique() -> Uuid {
     Uuid::new_v4()
 }
 
-/// A hasher whose key lives as long as this process.
+/// A key that nobody else has.
 #[must_use]
-pub fn key_hasher() -> KeyHasher {
+pub fn secret_key() -> [u8; 32] {
     let mut key = [0; 32];
     key[..16].copy_from_slice(unique().as_bytes());
     key[16..].copy_from_slice(unique().as_bytes());
-    KeyHasher::new(key)
+    key
 }
 
 /// Somewhere between `from` and `to`, so that many who were told at once do not come back at once.
@@ -41,4 +40,48 @@ pub fn of_conversation(conversation: &Conversation) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The header by which a caller may name its request, and by which it is named in the answer.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// The name of a request in the log: the caller's, where it can be no number of anybody's, else a new one.
+#[must_use]
+pub fn of_request(given: Option<&str>) -> String {
+    let is_usable = |id: &&str| Uuid::try_parse(id).is_ok() || is_harmless(id);
+    given.filter(is_usable).map_or_else(|| unique().to_string(), str::to_owned)
+}
+
+/// Short, of plain characters, and without as many digits as a phone number has, however it is divided.
+fn is_harmless(id: &str) -> bool {
+    let is_divider = |byte: u8| b"-_.".contains(&byte);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || is_divider(byte);
+    let undivided: Vec<u8> = id.bytes().filter(|byte| !is_divider(*byte)).collect();
+    let longest_number = undivided.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
+    (1..=64).contains(&id.len()) && id.bytes().all(is_plain) && longest_number < 7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_keeps_a_name_that_is_nobodys_number() {
+        for (given, is_kept) in [
+            ("abc-123", true),
+            ("4bf92f35-77b3-4da6-a3ce-929d0e0e4736", true),
+            ("4bf92f3577b34da6a3ce929d0e0e4736", true),
+            ("14155550123", false),
+            ("call-14155550123", false),
+            ("1-415-555-0123", false),
+            ("call.415.555.0123", false),
+            ("2026-11-a", true),
+            ("+1 415", false),
+            ("", false),
+            ("a b", false),
+        ] {
+            assert_eq!(of_request(Some(given)) == given, is_kept, "{given}");
+        }
+        assert_ne!(of_request(None), of_request(None));
+    }
 }

@@ -1,36 +1,74 @@
 //! The command line.
 
-use std::io::{self, IsTerminal, Write};
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
-use typingd::dev;
+use typingd::{dev, keys, log, serve};
 
 /// The typing-indicator gateway for business messaging
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, after_help = "Without a command: dev, with its options.")]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
     #[command(flatten)]
-    dev: dev::Settings,
-    /// What to log to standard error: off, error, warn, info, debug or trace, for all or by module
-    #[arg(long, global = true, env = "TYPINGD_LOG", default_value = "info")]
-    log: EnvFilter,
+    log: log::Settings,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Serve on this machine only, in memory, with known credentials (the default)
     Dev(dev::Settings),
+    /// Serve what a configuration file says
+    Serve(ConfigFile),
+    /// Look at a configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long, env = "TYPINGD_CONFIG")]
+    config: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Say what is wrong with it, if anything
+    Check(ConfigFile),
+    /// Print all that is in force, with secrets left out
+    Print(ConfigFile),
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Print a new pepper, or a new key to sign tokens with
+    Secret,
+    /// Print a new credential and its digest; or the digest of the credential on standard input
+    New {
+        /// The configuration file whose pepper to use
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Read the credential from standard input
+        #[arg(long)]
+        stdin: bool,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    match act(Cli::parse_from(with_command(env::args_os()))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "typingd: {error:#}");
@@ -39,16 +77,36 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
-    let log = tracing_subscriber::fmt().with_env_filter(cli.log).with_writer(io::stderr);
-    log.with_ansi(io::stderr().is_terminal()).init();
-    let shutdown = shutdown_on_signal()?;
-    let Command::Dev(settings) = cli.command.unwrap_or(Command::Dev(cli.dev));
-    dev::run(settings, shutdown).await
+/// The arguments, with `dev` as the command where they name none.
+fn with_command(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = given.collect();
+    let cli = Cli::command();
+    let is_known = |argument: &OsString| {
+        let is_command = cli.get_subcommands().any(|command| argument == command.get_name());
+        is_command || ["help", "-h", "--help", "-V", "--version"].iter().any(|known| argument == known)
+    };
+    if !arguments.iter().skip(1).any(is_known) {
+        arguments.insert(arguments.len().min(1), "dev".into());
+    }
+    arguments
 }
 
-/// Cancelled by the first `SIGTERM` or ctrl-c.
-fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
+async fn act(cli: Cli) -> anyhow::Result<()> {
+    let _log = log::start(cli.log);
+    match cli.command {
+        Command::Dev(settings) => run(|shutdown| dev::run(settings, shutdown)).await,
+        Command::Serve(ConfigFile { config }) => run(|shutdown| serve::run(config, shutdown)).await,
+        Command::Config(ConfigCommand::Check(ConfigFile { config })) => serve::check(&config),
+        Command::Config(ConfigCommand::Print(ConfigFile { config })) => serve::print(&config).and_then(print),
+        Command::Keys(command) => make_keys(command),
+    }
+}
+
+/// Runs a gateway until the first `SIGTERM` or ctrl-c.
+async fn run<F>(gateway: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = CancellationToken::new();
     let cancel = shutdown.clone();
@@ -59,5 +117,22 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
         }
         cancel.cancel();
     });
-    Ok(shutdown)
+    gateway(shutdown).await
+}
+
+fn make_keys(command: KeysCommand) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::Secret => print(keys::secret()),
+        KeysCommand::New { config, stdin } => {
+            let hasher =
+                serve::load(&config.config)?.keys.pepper.context("the configuration has no `keys.pepper`")?;
+            let given =
+                if stdin { Some(io::read_to_string(io::stdin().lock().take(64 * 1024))?) } else { None };
+            print(keys::credential(&hasher, given.as_deref().map(str::trim_end)))
+        }
+    }
+}
+
+fn print(text: String) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{}", text.trim_end()).context("cannot write to standard output")
 }

@@ -4,8 +4,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use typingd_core::Conversation;
+use uuid::Uuid;
 
-/// The conversations opened last, up to a bound; the one opened first is forgotten first.
+use crate::ids;
+
+/// The conversations opened last, up to a bound; the one opened first is forgotten first. What is kept is the name that
+/// each has towards the provider's clients, and nobody's number.
 #[derive(Debug)]
 pub struct Opened {
     bound: usize,
@@ -14,8 +18,8 @@ pub struct Opened {
 
 #[derive(Debug, Default)]
 struct Held {
-    known: HashSet<Conversation>,
-    in_order: VecDeque<Conversation>,
+    known: HashSet<Uuid>,
+    in_order: VecDeque<Uuid>,
 }
 
 impl Opened {
@@ -28,8 +32,9 @@ impl Opened {
     /// A conversation is open from now on.
     pub fn open(&self, conversation: &Conversation) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.known.insert(conversation.clone()) {
-            held.in_order.push_back(conversation.clone());
+        let name = ids::of_conversation(conversation);
+        if held.known.insert(name) {
+            held.in_order.push_back(name);
         }
         while held.in_order.len() > self.bound {
             if let Some(first) = held.in_order.pop_front() {
@@ -38,10 +43,11 @@ impl Opened {
         }
     }
 
-    /// Whether it is open, as far as is remembered.
+    /// Its name towards the provider's clients, where it is open, as far as is remembered.
     #[must_use]
-    pub fn is_open(&self, conversation: &Conversation) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).known.contains(conversation)
+    pub fn name_of(&self, conversation: &Conversation) -> Option<Uuid> {
+        let name = ids::of_conversation(conversation);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&name).then_some(name)
     }
 }
 
@@ -57,6 +63,6 @@ mod tests {
         for user in ["a", "b", "a", "c"] {
             opened.open(&talk(user));
         }
-        assert_eq!(["a", "b", "c"].map(|user| opened.is_open(&talk(user))), [false, true, true]);
+        assert_eq!(["a", "b", "c"].map(|user| opened.name_of(&talk(user)).is_some()), [false, true, true]);
     }
 }

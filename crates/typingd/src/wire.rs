@@ -3,7 +3,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::Serialize;
-use typingd_core::{IgnoreReason, LeaseView, Outcome, Side, StopReason, Time, Verdict};
+use typingd_core::{ChangeKind, IgnoreReason, LeaseView, Outcome, Side, StopReason, Time, Verdict};
 
 use crate::clock::Clock;
 
@@ -47,16 +47,23 @@ impl<'a> LeaseBody<'a> {
         }
     }
 
-    /// The same, of a lease that stopped.
+    /// The same, of a lease that changed: where it stopped, with the reason.
     #[must_use]
-    pub fn stopped(self, reason: StopReason) -> Self {
-        let reason = match reason {
-            StopReason::Paused => "paused",
-            StopReason::Sent => "sent",
-            StopReason::Expired => "expired",
-            StopReason::Revoked => "revoked",
-        };
-        Self { reason: Some(reason), ..self }
+    pub fn changed(self, kind: ChangeKind) -> Self {
+        Self { reason: change_words(kind).1, ..self }
+    }
+}
+
+/// The word for a change, and for why a lease stopped.
+#[must_use]
+pub fn change_words(kind: ChangeKind) -> (&'static str, Option<&'static str>) {
+    match kind {
+        ChangeKind::Started => ("started", None),
+        ChangeKind::Refreshed => ("refreshed", None),
+        ChangeKind::Stopped(StopReason::Paused) => ("stopped", Some("paused")),
+        ChangeKind::Stopped(StopReason::Sent) => ("stopped", Some("sent")),
+        ChangeKind::Stopped(StopReason::Expired) => ("stopped", Some("expired")),
+        ChangeKind::Stopped(StopReason::Revoked) => ("stopped", Some("revoked")),
     }
 }
 

@@ -43,6 +43,12 @@ impl<F: Feed> MemoryStore<F> {
         Self { shards, hasher, sides: AtomicUsize::new(0), capacity, feed }
     }
 
+    /// How many sides it remembers now, with a lease or a fence.
+    #[must_use]
+    pub fn sides(&self) -> usize {
+        self.sides.load(Ordering::Relaxed)
+    }
+
     fn place_of(&self, conversation: &Conversation) -> (u64, usize) {
         let hash = self.hasher.hash_one(conversation);
         // The table below uses the top and the bottom bits; the middle ones choose the shard.

@@ -9,6 +9,7 @@ mod request;
 mod wire;
 
 use std::collections::HashSet;
+use std::slice;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,19 +17,22 @@ use blake3::Hash;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
+use jiff::Timestamp;
 use typingd_core::{Conversation, Marks, Role, Signal};
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Provider, Receipt, Reply, account, head};
+use crate::{AccountId, Call, Caller, Provider, Receipt, Reply, account, head};
+
+const NAME: &str = "kaleyra";
 
 /// The Kaleyra door.
 #[derive(Debug)]
 pub struct Kaleyra {
     accounts: Vec<Account>,
     keys: KeyRing<AccountId>,
-    /// The digest of `user:password`, for each account.
-    basics: Vec<Hash>,
+    /// The digests of `user:password`, for each account.
+    basics: Vec<Vec<Hash>>,
     /// What a Basic credential is compared with where the `api-key` is nobody's.
     decoy: Hash,
     hasher: KeyHasher,
@@ -41,10 +45,8 @@ pub struct Account {
     pub common: account::Account,
     /// The account's id, as it stands in the path.
     pub sid: String,
-    /// The user name of `Authorization: Basic`.
-    pub user: String,
-    /// The password of `Authorization: Basic`.
-    pub password: Secret,
+    /// The values of `Authorization: Basic` it may use, each as `user:password`.
+    pub basics: Vec<Secret>,
     /// The values of `api-key` it may use.
     pub api_keys: Vec<Secret>,
     /// Whether `api-key` alone is enough for typing, too, as other pages of the vendor have it. Off by default.
@@ -57,22 +59,28 @@ impl Kaleyra {
     /// The door for these accounts.
     ///
     /// # Errors
-    /// [`Claimed`] where two of them have the same sid or `api-key`.
+    /// [`Claimed`] where two of them have the same sid, `api-key` or agent.
     pub fn new(accounts: Vec<Account>, hasher: &KeyHasher) -> Result<Self, Claimed> {
         let mut sids = HashSet::with_capacity(accounts.len());
         let mut keys = KeyRing::new(hasher);
         for (at, account) in accounts.iter().enumerate() {
             if !sids.insert(account.sid.as_str()) {
-                return Err(Claimed("Kaleyra sid"));
+                return Err(Claimed {
+                    door: NAME,
+                    account: at,
+                    what: "Kaleyra sid",
+                    by: Some(account.sid.clone()),
+                });
             }
             for key in &account.api_keys {
-                keys.insert(key, AccountId(at), "Kaleyra api-key")?;
+                if !keys.insert(key, AccountId(at)) {
+                    return Err(Claimed { door: NAME, account: at, what: "Kaleyra api-key", by: None });
+                }
             }
         }
-        let basic = |account: &Account| {
-            hasher.hash(format!("{}:{}", account.user, account.password.expose()).as_bytes())
-        };
-        let basics = accounts.iter().map(basic).collect();
+        account::check_apart(NAME, accounts.iter().map(|account| &account.common))?;
+        let digests = |account: &Account| account.basics.iter().map(|basic| basic.digest(hasher)).collect();
+        let basics = accounts.iter().map(digests).collect();
         Ok(Self { accounts, keys, basics, decoy: hasher.hash(b""), hasher: hasher.clone() })
     }
 
@@ -83,7 +91,8 @@ impl Kaleyra {
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
         let basic = head::authorization(headers, "Basic").and_then(|sent| BASE64_STANDARD.decode(sent).ok());
         let basic = self.hasher.hash(basic.as_deref().unwrap_or_default());
-        let is_basic_right = basic == owner.map_or(self.decoy, |owner| self.basics[owner.0]);
+        let known = owner.map_or(slice::from_ref(&self.decoy), |owner| &self.basics[owner.0]);
+        let is_basic_right = known.contains(&basic);
 
         let owner = owner.ok_or(Rejection::Unauthenticated)?;
         let account = &self.accounts[owner.0];
@@ -119,22 +128,22 @@ impl Kaleyra {
 
 impl Provider for Kaleyra {
     fn name(&self) -> &'static str {
-        "kaleyra"
+        NAME
     }
 
-    fn accounts(&self) -> Vec<&account::Account> {
-        self.accounts.iter().map(|account| &account.common).collect()
+    fn account(&self, id: AccountId) -> Option<&account::Account> {
+        self.accounts.get(id.0).map(|account| &account.common)
     }
 
     fn owns(&self, path: &str) -> bool {
         split(path).is_some()
     }
 
-    fn body_limit(&self) -> usize {
+    fn body_limit(&self, _: Caller) -> usize {
         64 * 1024
     }
 
-    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection> {
+    fn admit(&self, head: &Parts, _: Timestamp) -> Result<Caller, Rejection> {
         let route = Route::of(head)?;
         if head.method != Method::POST {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
@@ -143,11 +152,12 @@ impl Provider for Kaleyra {
         if !head::is_media_type(&head.headers, "application/json") {
             return Err(Rejection::UnsupportedMediaType);
         }
-        Ok(account)
+        Ok(Caller::Account(account))
     }
 
-    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal> {
-        let account = &self.accounts[account.0];
+    fn decode(&self, caller: Caller, head: &Parts, body: &Bytes, _: Timestamp) -> Result<Call, Refusal> {
+        let Caller::Account(id) = caller else { return Err(Rejection::Unauthenticated.into()) };
+        let account = &self.accounts[id.0];
         let call = match Route::of(head)?.endpoint {
             Endpoint::Events => self.typing(account, body)?,
             Endpoint::Messages => self.message(account, body)?,

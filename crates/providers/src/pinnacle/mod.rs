@@ -10,11 +10,14 @@ mod wire;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
+use jiff::Timestamp;
 use typingd_core::{Conversation, Marks, Role, Signal, User};
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Provider, Receipt, Reply, account, head};
+use crate::{AccountId, Call, Caller, Provider, Receipt, Reply, account, head};
+
+const NAME: &str = "pinnacle";
 
 /// The Pinnacle door.
 #[derive(Debug)]
@@ -38,12 +41,15 @@ impl Pinnacle {
     /// The door for these accounts.
     ///
     /// # Errors
-    /// [`Claimed`] where two of them have the same key.
+    /// [`Claimed`] where two of them have the same key or agent.
     pub fn new(accounts: Vec<Account>, hasher: &KeyHasher) -> Result<Self, Claimed> {
+        account::check_apart(NAME, accounts.iter().map(|account| &account.common))?;
         let mut keys = KeyRing::new(hasher);
         for (at, account) in accounts.iter().enumerate() {
             for key in &account.api_keys {
-                keys.insert(key, AccountId(at), "Pinnacle api-key")?;
+                if !keys.insert(key, AccountId(at)) {
+                    return Err(Claimed { door: NAME, account: at, what: "Pinnacle api-key", by: None });
+                }
             }
         }
         Ok(Self { accounts, keys })
@@ -97,22 +103,22 @@ impl Pinnacle {
 
 impl Provider for Pinnacle {
     fn name(&self) -> &'static str {
-        "pinnacle"
+        NAME
     }
 
-    fn accounts(&self) -> Vec<&account::Account> {
-        self.accounts.iter().map(|account| &account.common).collect()
+    fn account(&self, id: AccountId) -> Option<&account::Account> {
+        self.accounts.get(id.0).map(|account| &account.common)
     }
 
     fn owns(&self, path: &str) -> bool {
         self.split(path).is_some()
     }
 
-    fn body_limit(&self) -> usize {
+    fn body_limit(&self, _: Caller) -> usize {
         64 * 1024
     }
 
-    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection> {
+    fn admit(&self, head: &Parts, _: Timestamp) -> Result<Caller, Rejection> {
         let (prefix, _) = self.route(head.uri.path())?;
         if head.method != Method::POST {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
@@ -121,11 +127,12 @@ impl Provider for Pinnacle {
         if !head::is_media_type(&head.headers, "application/json") {
             return Err(Rejection::UnsupportedMediaType);
         }
-        Ok(account)
+        Ok(Caller::Account(account))
     }
 
-    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal> {
-        let account = &self.accounts[account.0];
+    fn decode(&self, caller: Caller, head: &Parts, body: &Bytes, _: Timestamp) -> Result<Call, Refusal> {
+        let Caller::Account(id) = caller else { return Err(Rejection::Unauthenticated.into()) };
+        let account = &self.accounts[id.0];
         let call = match self.route(head.uri.path())? {
             (_, Endpoint::Typing) => self.typing(account, body)?,
             (_, Endpoint::Message) => self.message(account, body)?,

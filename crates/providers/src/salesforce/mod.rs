@@ -2,9 +2,11 @@
 //!
 //! This knows `POST /api/v1/interactions`, as every published connector calls it, and `POST /v1/interactions`, as the
 //! vendor's [reference] prints it (read in November 2026): their headers, their multipart bodies, their codes. Where
-//! the reference and the published connectors differ, the connectors are right. It refuses to know where tokens come
-//! from and what becomes of messages and files: of those it takes only that the end user's message went out.
+//! the reference and the published connectors differ, the connectors are right. It knows `POST /services/oauth2/token`,
+//! the [JWT bearer flow] by which connectors get their tokens. It refuses to know how an assertion's signature is
+//! checked and what becomes of messages and files: of those it takes only that the end user's message went out.
 //!
+//! [JWT bearer flow]: https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_jwt_flow.htm
 //! [reference]: https://developer.salesforce.com/docs/service/interaction-service-api/references/interaction-service-reference
 
 use std::collections::BTreeMap;
@@ -13,27 +15,36 @@ use bytes::Bytes;
 use http::header::HeaderMap;
 use http::request::Parts;
 use http::{Method, Response};
+use jiff::Timestamp;
 use typingd_core::{Marks, Role, Signal, User};
 
+use self::connected_app::Issuers;
 use self::form::Form;
 use self::interaction::{Event, Interaction};
+use self::oauth::Holder;
 use crate::account::{self, Patterns};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Bar, Refusal, Rejection};
-use crate::{AccountId, Call, Provider, head, json};
+use crate::{AccountId, Call, Caller, Provider, head, json};
 
+mod assertion;
+mod connected_app;
 mod form;
+mod headers;
 mod interaction;
 mod multipart;
+mod oauth;
+mod token;
 mod wire;
+
+pub use assertion::AssertionKey;
+pub use connected_app::{ConnectedApp, ConnectedApps};
+pub use token::TokenKeys;
 
 const PATHS: [&str; 2] = ["/api/v1/interactions", "/v1/interactions"];
 
 /// The largest body: a file and what is said about it.
 const BODY_LIMIT: usize = 6 * 1024 * 1024;
-
-/// How much of an org's id counts: an id of 18 characters ends in a checksum of 3.
-const ORG_ID: usize = 15;
 
 /// An account at this door: an org, and what may write to it.
 #[derive(Clone, Debug)]
@@ -44,10 +55,21 @@ pub struct Account {
     pub org_id: String,
     /// The bearer tokens it may use.
     pub tokens: Vec<Secret>,
+    /// Who may ask for further tokens.
+    pub connected_apps: ConnectedApps,
+    /// Where its connectors find the org's API, without a slash at the end; `None` for where they asked for a token.
+    pub instance_url: Option<String>,
     /// The authorization contexts it may use, and which of its channel addresses each is for.
     pub contexts: BTreeMap<String, Patterns>,
     /// Whether the header must be there or must not: a matter of the product.
     pub authorization_context: AuthorizationContext,
+}
+
+impl Account {
+    /// Whether it takes any assertion, and then any authorization context.
+    fn takes_anybody(&self) -> bool {
+        matches!(self.connected_apps, ConnectedApps::AnyAssertion)
+    }
 }
 
 /// What the `AuthorizationContext` header is to an account.
@@ -59,49 +81,60 @@ pub enum AuthorizationContext {
     Absent,
 }
 
+const NAME: &str = "salesforce";
+
 /// The door, with the accounts that may use it.
 #[derive(Debug)]
 pub struct Salesforce {
     accounts: Vec<Account>,
     tokens: KeyRing<AccountId>,
+    issuers: Issuers,
+    token_keys: TokenKeys,
     /// Whether every account sends an authorization context, so that it can be asked for before anybody is known.
     all_send_context: bool,
 }
 
 impl Salesforce {
-    /// Opens the door to these accounts.
+    /// Opens the door to these accounts, whose connected apps get tokens that these keys sign.
     ///
     /// # Errors
-    /// [`Claimed`] where a token is listed twice.
-    pub fn new(accounts: Vec<Account>, hasher: &KeyHasher) -> Result<Self, Claimed> {
+    /// [`Claimed`] where a token, a connected app or a channel address is claimed twice.
+    pub fn new(accounts: Vec<Account>, token_keys: &TokenKeys, hasher: &KeyHasher) -> Result<Self, Claimed> {
+        account::check_apart(NAME, accounts.iter().map(|account| &account.common))?;
         let mut tokens = KeyRing::new(hasher);
         for (place, account) in accounts.iter().enumerate() {
             for token in &account.tokens {
-                tokens.insert(token, AccountId(place), "Salesforce token")?;
+                if !tokens.insert(token, AccountId(place)) {
+                    return Err(Claimed { door: NAME, account: place, what: "Salesforce token", by: None });
+                }
             }
         }
+        let issuers = Issuers::of(&accounts)?;
         let all_send_context =
             accounts.iter().all(|account| account.authorization_context == AuthorizationContext::Required);
-        Ok(Self { accounts, tokens, all_send_context })
+        Ok(Self { accounts, tokens, issuers, token_keys: token_keys.clone(), all_send_context })
     }
 
-    /// Whose token and org these are. The same work is done for a token that nobody has.
-    fn authenticate(&self, headers: &HeaderMap, org_id: &str) -> Result<AccountId, Rejection> {
+    /// Whose token and org these are. The same work is done for every wrong token.
+    fn authenticate(&self, headers: &HeaderMap, org_id: &str, now: Timestamp) -> Result<Holder, Rejection> {
         let token = head::authorization(headers, "Bearer");
-        let holder = self.tokens.get(token.unwrap_or_default().as_bytes());
-        let holders_org = holder.map_or("nobody's org id", |id| self.accounts[id.0].org_id.as_str());
-        let is_their_org = holders_org.get(..ORG_ID) == org_id.get(..ORG_ID);
-        match holder {
-            Some(id) if token.is_some() && is_their_org => Ok(*id),
-            _ => Err(Rejection::Unauthenticated),
-        }
+        let presented = token.unwrap_or_default();
+        let configured = self.tokens.get(presented.as_bytes()).map(|id| (*id, None));
+        let holder = configured.clone().or_else(|| self.holder(presented, now));
+        let holders_org = holder.as_ref().map_or("nobody's org id", |(id, _)| &self.accounts[id.0].org_id);
+        // Who gave any assertion for its token keeps the org that its connector is set to.
+        let is_anybodys = configured.is_none()
+            && holder.as_ref().is_some_and(|(id, _)| self.accounts[id.0].takes_anybody());
+        let is_their_org = is_anybodys || headers::short_org_id(holders_org) == Some(org_id);
+        holder.filter(|_| token.is_some() && is_their_org).ok_or(Rejection::Unauthenticated)
     }
 
     fn check_agent(&self, account: &Account, headers: &HeaderMap, agent: &str) -> Result<(), Rejection> {
         account.common.check_owns(agent, self.accounts.iter().map(|account| &account.common))?;
         let is_for_agent = match account.authorization_context {
+            AuthorizationContext::Required if account.takes_anybody() => true,
             AuthorizationContext::Required => {
-                account.contexts.get(context(headers)?).is_some_and(|agents| agents.contain(agent))
+                account.contexts.get(headers::context(headers)?).is_some_and(|agents| agents.contain(agent))
             }
             AuthorizationContext::Absent => true,
         };
@@ -111,43 +144,53 @@ impl Salesforce {
 
 impl Provider for Salesforce {
     fn name(&self) -> &'static str {
-        "salesforce"
+        NAME
     }
 
-    fn accounts(&self) -> Vec<&account::Account> {
-        self.accounts.iter().map(|account| &account.common).collect()
+    fn account(&self, id: AccountId) -> Option<&account::Account> {
+        self.accounts.get(id.0).map(|account| &account.common)
     }
 
     fn owns(&self, path: &str) -> bool {
-        path == "/api/v1" || path.starts_with("/api/v1/") || path.starts_with("/v1/interactions")
+        path == "/api/v1"
+            || path.starts_with("/api/v1/")
+            || path.starts_with("/v1/interactions")
+            || oauth::owns(path)
     }
 
-    fn body_limit(&self) -> usize {
-        BODY_LIMIT
+    fn body_limit(&self, caller: Caller) -> usize {
+        match caller {
+            Caller::Account(_) => BODY_LIMIT,
+            Caller::Nobody => oauth::BODY_LIMIT,
+        }
     }
 
-    fn admit(&self, head: &Parts) -> Result<AccountId, Rejection> {
+    fn admit(&self, head: &Parts, now: Timestamp) -> Result<Caller, Rejection> {
+        if oauth::owns(head.uri.path()) {
+            return oauth::admit(head);
+        }
         if !PATHS.contains(&head.uri.path()) {
             return Err(Rejection::UnknownPath);
         }
         if head.method != Method::POST {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
         }
-        let org_id = org_id(&head.headers)?;
-        required(&head.headers, "RequestId", "a name for the request")?;
+        let org_id = headers::org_id(&head.headers)?;
+        headers::check_request_id(&head.headers)?;
         if self.all_send_context {
-            context(&head.headers)?;
+            headers::context(&head.headers)?;
         }
-        let id = self.authenticate(&head.headers, org_id)?;
-        check_context(&self.accounts[id.0], &head.headers)?;
+        let (id, granted) = self.authenticate(&head.headers, org_id, now)?;
+        headers::check_context(&self.accounts[id.0], granted.as_deref(), &head.headers)?;
         if !head::is_media_type(&head.headers, "multipart/form-data") {
             return Err(Rejection::UnsupportedMediaType);
         }
-        Ok(id)
+        Ok(Caller::Account(id))
     }
 
-    fn decode(&self, account: AccountId, head: &Parts, body: &Bytes) -> Result<Call, Refusal> {
-        let account = &self.accounts[account.0];
+    fn decode(&self, caller: Caller, head: &Parts, body: &Bytes, now: Timestamp) -> Result<Call, Refusal> {
+        let Caller::Account(id) = caller else { return self.grant(head, body, now) };
+        let account = &self.accounts[id.0];
         let form = Form::read(&head.headers, body)?;
         let json = json::parse(form.json)?;
         let interaction = interaction::read(&json, form.attachments)?;
@@ -156,8 +199,8 @@ impl Provider for Salesforce {
         Ok(call(account, &interaction))
     }
 
-    fn refuse(&self, _: &Parts, refusal: &Refusal) -> Response<Bytes> {
-        wire::refused(refusal)
+    fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes> {
+        if oauth::owns(head.uri.path()) { oauth::refused(&refusal.rejection) } else { wire::refused(refusal) }
     }
 }
 
@@ -177,42 +220,6 @@ fn call(account: &Account, interaction: &Interaction<'_>) -> Call {
         opens_conversation: signal == Some(Signal::Sent),
         reference: Some(id.clone()),
         reply: Box::new(move |receipt| wire::accepted(&id, receipt)),
-    }
-}
-
-/// The one value of a header that must be there and must not be empty.
-fn required<'h>(
-    headers: &'h HeaderMap,
-    name: &'static str,
-    expected: &'static str,
-) -> Result<&'h str, Rejection> {
-    let value = head::single(headers, name).filter(|value| !value.is_empty());
-    value.ok_or(Rejection::BadHeader { name, expected })
-}
-
-fn org_id(headers: &HeaderMap) -> Result<&str, Rejection> {
-    let expected = "an org's id of 15 or 18 letters and digits";
-    let id = required(headers, "OrgId", expected)?;
-    let is_id =
-        [ORG_ID, ORG_ID + 3].contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_id { Ok(id) } else { Err(Rejection::BadHeader { name: "OrgId", expected }) }
-}
-
-fn context(headers: &HeaderMap) -> Result<&str, Rejection> {
-    required(headers, "AuthorizationContext", "the developer name of a channel definition")
-}
-
-fn check_context(account: &Account, headers: &HeaderMap) -> Result<(), Rejection> {
-    const NAME: &str = "AuthorizationContext";
-    match account.authorization_context {
-        AuthorizationContext::Required => {
-            let is_theirs = account.contexts.contains_key(context(headers)?);
-            if is_theirs { Ok(()) } else { Err(Rejection::Forbidden(Bar::Context)) }
-        }
-        AuthorizationContext::Absent if head::is_sent(headers, NAME) => {
-            Err(Rejection::BadHeader { name: NAME, expected: "no such header from this product" })
-        }
-        AuthorizationContext::Absent => Ok(()),
     }
 }
 
@@ -236,32 +243,44 @@ mod tests {
             },
             org_id: "00Ddev000000000".to_owned(),
             tokens: vec![Secret::new(token)],
+            connected_apps: ConnectedApps::default(),
+            instance_url: None,
             contexts: BTreeMap::from([("Dev_Channel".to_owned(), Patterns::any())]),
             authorization_context: AuthorizationContext::Required,
         }
     }
 
-    fn admit(accounts: Vec<Account>, headers: &[(&str, &str)]) -> Result<AccountId, Rejection> {
-        let door = Salesforce::new(accounts, &KeyHasher::new([7; 32])).unwrap();
+    fn open(accounts: Vec<Account>) -> Result<Salesforce, Claimed> {
+        Salesforce::new(accounts, &TokenKeys::new([1; 32], []), &KeyHasher::new([7; 32]))
+    }
+
+    fn admit(accounts: Vec<Account>, headers: &[(&str, &str)]) -> Result<Caller, Rejection> {
+        let door = open(accounts).unwrap();
         let request = Request::post("/api/v1/interactions").header("RequestId", "1");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        door.admit(&request.body(()).unwrap().into_parts().0)
+        door.admit(&request.body(()).unwrap().into_parts().0, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
     fn a_token_has_one_account() {
-        let accounts = vec![account("token"), account("token")];
-        let claimed = Salesforce::new(accounts, &KeyHasher::new([7; 32])).err();
-        assert_eq!(claimed, Some(Claimed("Salesforce token")));
+        let mut other = account("token");
+        other.common.agents = Patterns::new(["other"]);
+        let mut first = account("token");
+        first.common.agents = Patterns::new(["first"]);
+        let claimed = open(vec![first, other]).err();
+        assert_eq!(claimed, Some(Claimed { door: NAME, account: 1, what: "Salesforce token", by: None }));
     }
 
     #[test]
     fn the_context_is_asked_for_before_the_token_only_where_everybody_sends_one() {
-        let without = Account { authorization_context: AuthorizationContext::Absent, ..account("other") };
+        let mut without = Account { authorization_context: AuthorizationContext::Absent, ..account("other") };
+        without.common.agents = Patterns::new([""]);
+        let mut with = account("token");
+        with.common.agents = Patterns::new(["desk"]);
         let headers = [("OrgId", "00Ddev000000000"), ("Authorization", "Bearer wrong")];
-        let missing = context(&HeaderMap::new()).unwrap_err();
+        let missing = headers::context(&HeaderMap::new()).unwrap_err();
         assert_eq!(admit(vec![account("token")], &headers), Err(missing));
-        assert_eq!(admit(vec![account("token"), without], &headers), Err(Rejection::Unauthenticated));
+        assert_eq!(admit(vec![with, without], &headers), Err(Rejection::Unauthenticated));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use typingd_providers::kaleyra::Kaleyra;
 use typingd_providers::pinnacle::Pinnacle;
 use typingd_providers::{Claimed, Provider, Rejection, Secret};
 
-use crate::fixture::{hasher, kaleyra_accounts, pinnacle_accounts};
+use crate::fixture::{NOW, hasher, kaleyra_accounts, pinnacle_accounts};
 
 const KALEYRA_BODY: &[u8] = br#"{"from":"kio_rcs","to":"+14155550190","composing":{}}"#;
 const PINNACLE_BODY: &[u8] = br#"{"agentId":"agent_x","to":"+14155550190"}"#;
@@ -32,8 +32,9 @@ fn pinnacle_head(api_key: &str) -> Parts {
 
 /// The agent's name inside and how long the call shows.
 fn understood(door: &dyn Provider, head: &Parts, body: &'static [u8]) -> (String, Option<Signal>) {
-    let account = door.admit(head).expect("the credentials are right");
-    let call = door.decode(account, head, &Bytes::from_static(body)).map_err(|refusal| refusal.rejection);
+    let account = door.admit(head, NOW).expect("the credentials are right");
+    let call =
+        door.decode(account, head, &Bytes::from_static(body), NOW).map_err(|refusal| refusal.rejection);
     let call = call.expect("the body is right");
     (call.conversations[0].agent().to_string(), call.signal)
 }
@@ -61,12 +62,15 @@ fn any_of_an_accounts_keys_lets_in() {
     let mut accounts = kaleyra_accounts();
     accounts[0].api_keys.push(Secret::new("next-key"));
     let door = Kaleyra::new(accounts, &hasher()).expect("no credential is there twice");
-    assert_eq!(door.admit(&kaleyra_head("next-key")), door.admit(&kaleyra_head("dev-kaleyra-key")));
+    assert_eq!(door.admit(&kaleyra_head("next-key"), NOW), door.admit(&kaleyra_head("dev-kaleyra-key"), NOW));
 
     let mut accounts = pinnacle_accounts();
     accounts[0].api_keys.push(Secret::new("next-key"));
     let door = Pinnacle::new(accounts, &hasher()).expect("no credential is there twice");
-    assert_eq!(door.admit(&pinnacle_head("next-key")), door.admit(&pinnacle_head("dev-pinnacle-key")));
+    assert_eq!(
+        door.admit(&pinnacle_head("next-key"), NOW),
+        door.admit(&pinnacle_head("dev-pinnacle-key"), NOW)
+    );
 }
 
 #[test]
@@ -74,36 +78,44 @@ fn a_key_left_empty_lets_nobody_in() {
     let mut accounts = kaleyra_accounts();
     accounts[0].api_keys = vec![Secret::new("")];
     let door = Kaleyra::new(accounts, &hasher()).expect("no credential is there twice");
-    assert_eq!(door.admit(&kaleyra_head("")), Err(Rejection::Unauthenticated));
+    assert_eq!(door.admit(&kaleyra_head(""), NOW), Err(Rejection::Unauthenticated));
 
     let mut accounts = pinnacle_accounts();
     accounts[0].api_keys = vec![Secret::new("")];
     let door = Pinnacle::new(accounts, &hasher()).expect("no credential is there twice");
-    assert_eq!(door.admit(&pinnacle_head("")), Err(Rejection::Unauthenticated));
+    assert_eq!(door.admit(&pinnacle_head(""), NOW), Err(Rejection::Unauthenticated));
 }
 
 #[test]
 fn a_sid_is_one_accounts() {
     let mut accounts = kaleyra_accounts();
     accounts[1].sid = accounts[0].sid.clone();
-    assert_eq!(Kaleyra::new(accounts, &hasher()).err(), Some(Claimed("Kaleyra sid")));
+    assert_eq!(
+        Kaleyra::new(accounts, &hasher()).err(),
+        Some(Claimed { door: "kaleyra", account: 1, what: "Kaleyra sid", by: Some("dev".to_owned()) })
+    );
 }
 
 #[test]
 fn an_api_key_is_one_accounts() {
     let mut accounts = kaleyra_accounts();
     accounts[1].api_keys.push(Secret::new("dev-kaleyra-key"));
-    assert_eq!(Kaleyra::new(accounts, &hasher()).err(), Some(Claimed("Kaleyra api-key")));
+    assert_eq!(
+        Kaleyra::new(accounts, &hasher()).err(),
+        Some(Claimed { door: "kaleyra", account: 1, what: "Kaleyra api-key", by: None })
+    );
 
     let mut accounts = pinnacle_accounts();
     accounts[2].api_keys.push(Secret::new("dev-pinnacle-key"));
-    assert_eq!(Pinnacle::new(accounts, &hasher()).err(), Some(Claimed("Pinnacle api-key")));
+    assert_eq!(
+        Pinnacle::new(accounts, &hasher()).err(),
+        Some(Claimed { door: "pinnacle", account: 2, what: "Pinnacle api-key", by: None })
+    );
 }
 
 #[test]
 fn accounts_may_share_a_user_and_password() {
     let mut accounts = kaleyra_accounts();
-    accounts[1].user = accounts[0].user.clone();
-    accounts[1].password = accounts[0].password.clone();
+    accounts[1].basics = accounts[0].basics.clone();
     assert!(Kaleyra::new(accounts, &hasher()).is_ok());
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use typingd_providers::{Provider, Refusal};
 
 use crate::exchange::{Exchange, Given, understood, written};
-use crate::fixture::{all_doors, receipt};
+use crate::fixture::{NOW, all_doors, receipt};
 
 #[test]
 fn every_exchange_is_answered_as_the_vendor_would() {
@@ -52,9 +52,9 @@ fn check(doors: &[Box<dyn Provider>], owner: &str, exchange: Exchange) -> Result
 /// Does what the gateway does: admits, reads, answers.
 fn exchange_with(door: &dyn Provider, exchange: Exchange) -> (String, String) {
     let Exchange { given, head, body, .. } = exchange;
-    let decoded = door.admit(&head).map_err(Refusal::from).and_then(|account| match &given {
+    let decoded = door.admit(&head, NOW).map_err(Refusal::from).and_then(|account| match &given {
         Given::BeforeBody(rejection) => Err(rejection.clone().into()),
-        _ => door.decode(account, &head, &body),
+        _ => door.decode(account, &head, &body, NOW),
     });
     match (decoded, given) {
         (Err(refusal), _) => (written(&door.refuse(&head, &refusal)), String::new()),

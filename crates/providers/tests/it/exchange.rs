@@ -18,8 +18,10 @@
 //!
 //! `given` names what only the gateway or an upstream can cause. The answer's headers are all there are, in any order.
 //! The last block may be left out; it has a line for each conversation. Lines end in LF, except that the body of a
-//! multipart request is sent with CRLF.
+//! multipart request is sent with CRLF, and that `<jwt HEADER CLAIMS SIGNATURE>` in a body stands for the JWT.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
@@ -98,8 +100,19 @@ fn read_request(block: &str) -> (Parts, Bytes) {
     }
     let (head, ()) = request.body(()).expect("the head is well-formed").into_parts();
     let body = body.strip_suffix('\n').unwrap_or(body);
-    let body = if is_multipart { body.replace('\n', "\r\n") } else { body.to_owned() };
+    let body = if is_multipart { body.replace('\n', "\r\n") } else { with_jwt(body) };
     (head, body.into())
+}
+
+fn with_jwt(body: &str) -> String {
+    let Some((before, rest)) = body.split_once("<jwt ") else { return body.to_owned() };
+    let (parts, after) = rest.split_once('>').expect("the JWT ends");
+    format!("{before}{}{after}", jwt(&parts.split(' ').collect::<Vec<_>>()))
+}
+
+/// A JWT of these parts.
+pub(crate) fn jwt(parts: &[&str]) -> String {
+    parts.iter().map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).collect::<Vec<_>>().join(".")
 }
 
 fn normal_answer(block: &str) -> String {

@@ -1,12 +1,14 @@
 //! The doors that every test knocks at: the same accounts, keys and receipts, so that answers compare exactly.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use typingd_providers::salesforce::AuthorizationContext;
+use jiff::Timestamp;
+use typingd_providers::salesforce::{AssertionKey, AuthorizationContext, ConnectedApp, ConnectedApps};
 use typingd_providers::{
-    Account, Accounts, Channel, ChannelKind, KeyHasher, Patterns, Provider, Receipt, Secret, doors, kaleyra,
-    pinnacle, salesforce,
+    Account, Accounts, Channel, ChannelKind, KeyHasher, Patterns, Provider, Receipt, Secret, TokenKeys,
+    doors, kaleyra, pinnacle, salesforce,
 };
 use uuid::Uuid;
 
@@ -17,13 +19,21 @@ pub(crate) fn all_doors() -> Vec<Box<dyn Provider>> {
         pinnacle: pinnacle_accounts(),
         salesforce: salesforce_accounts(),
     };
-    doors(accounts, &hasher()).expect("no credential is there twice")
+    doors(accounts, &token_keys(), &hasher()).expect("no credential is there twice")
 }
 
 /// A hasher with a key that no test needs to know.
 pub(crate) fn hasher() -> KeyHasher {
     KeyHasher::new([7; 32])
 }
+
+/// What signs tokens in every test.
+pub(crate) fn token_keys() -> TokenKeys {
+    TokenKeys::new([9; 32], [])
+}
+
+/// When every test happens.
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_762_336_800, 0);
 
 /// What the gateway would hand in with every answer.
 pub(crate) fn receipt(is_open: bool) -> Receipt {
@@ -40,8 +50,7 @@ pub(crate) fn kaleyra_accounts() -> Vec<kaleyra::Account> {
     let account = |sid: &str, key: &str, agents: &[&str]| kaleyra::Account {
         common: common("acme", "kaleyra", agents),
         sid: sid.to_owned(),
-        user: sid.to_owned(),
-        password: Secret::new(sid),
+        basics: vec![Secret::new(format!("{sid}:{sid}"))],
         api_keys: vec![Secret::new(key)],
         api_key_alone: false,
         upstream_refusal_is_502: false,
@@ -71,11 +80,32 @@ pub(crate) fn pinnacle_accounts() -> Vec<pinnacle::Account> {
     ]
 }
 
-fn salesforce_accounts() -> Vec<salesforce::Account> {
+/// A key under which one signature is right, whatever is signed.
+#[derive(Debug)]
+struct KnownSignature;
+
+impl AssertionKey for KnownSignature {
+    fn verifies(&self, _: &[u8], signature: &[u8]) -> bool {
+        signature == b"signed"
+    }
+}
+
+fn connected_app(issuer: &str, subjects: &str, contexts: Option<&[&str]>) -> ConnectedApps {
+    ConnectedApps::Only(vec![ConnectedApp {
+        issuer: issuer.to_owned(),
+        key: Arc::new(KnownSignature),
+        subjects: Patterns::new([subjects]),
+        contexts: contexts.map(|contexts| contexts.iter().map(|&context| context.to_owned()).collect()),
+    }])
+}
+
+pub(crate) fn salesforce_accounts() -> Vec<salesforce::Account> {
     let account = |org_id: &str, token: &str, agents: &[&str]| salesforce::Account {
         common: Account { ttl: Duration::from_secs(7), ..common("acme", "salesforce", agents) },
         org_id: org_id.to_owned(),
         tokens: vec![Secret::new(token)],
+        connected_apps: ConnectedApps::default(),
+        instance_url: None,
         contexts: BTreeMap::new(),
         authorization_context: AuthorizationContext::Required,
     };
@@ -88,10 +118,13 @@ fn salesforce_accounts() -> Vec<salesforce::Account> {
                 ("Dev_Channel", &["b0ffeafe-*", "addr-*"]),
                 ("Other_Channel", &["other-*"]),
             ]),
+            connected_apps: connected_app("3MVG9dev", "*@acme.example", None),
             ..account("00Ddev000000000", "dev-salesforce-token", &["b0ffeafe-*", "addr-*", "other-*"])
         },
         salesforce::Account {
-            contexts: contexts(&[("Second", &["*"])]),
+            contexts: contexts(&[("Second", &["*"]), ("Third", &["*"])]),
+            connected_apps: connected_app("3MVG9second", "*", Some(&["Second"])),
+            instance_url: Some("https://second.my.salesforce.example".to_owned()),
             ..account("00Ddev000000002", "second-token", &["second-*"])
         },
         salesforce::Account {

@@ -5,3 +5,4 @@ mod cases;
 mod exchange;
 mod fixture;
 mod never_panics;
+mod tokens;

@@ -8,7 +8,8 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use typingd_providers::{Provider, Refusal};
 
-use crate::fixture::{all_doors, receipt};
+use crate::exchange::jwt;
+use crate::fixture::{NOW, all_doors, receipt};
 
 /// A request that its door accepts.
 struct Valid {
@@ -32,7 +33,13 @@ const SALESFORCE: &[(&str, &str)] = &[
     ("content-type", "multipart/form-data; boundary=xyz"),
 ];
 
-const VALID: [Valid; 6] = [
+const OAUTH: &[(&str, &str)] =
+    &[("host", "gateway.example"), ("content-type", "application/x-www-form-urlencoded")];
+
+/// How many of the bodies have JSON in them that can be seen.
+const WITH_JSON: usize = 6;
+
+const VALID: [Valid; WITH_JSON + 1] = [
     Valid {
         path: "/v1/dev/rcs/events",
         headers: KALEYRA,
@@ -59,6 +66,7 @@ const VALID: [Valid; 6] = [
         body: r#"{"text":"hello","from":"agent_x","to":"+14154746461","options":{"schedule":null}}"#,
     },
     Valid { path: "/api/v1/interactions", headers: SALESFORCE, body: INTERACTION },
+    Valid { path: "/services/oauth2/token", headers: OAUTH, body: ASSERTION },
 ];
 
 const INTERACTION: &str = "--xyz\r\nContent-Disposition: form-data; name=\"json\"\r\n\
@@ -66,6 +74,19 @@ const INTERACTION: &str = "--xyz\r\nContent-Disposition: form-data; name=\"json\
     {\"to\":\"b0ffeafe-1\",\"from\":\"David Wood\",\"interactions\":[{\"timestamp\":1688190840000,\
     \"interactionType\":\"EntryInteraction\",\"payload\":{\"id\":\"f5a1\",\
     \"entryType\":\"TypingStartedIndicator\",\"timestamp\":1688190840000}}]}\r\n--xyz--\r\n";
+
+/// Of `{"alg":"RS256"}`, [`CLAIMS`] and `signed`.
+const ASSERTION: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=\
+    eyJhbGciOiJSUzI1NiJ9.\
+    eyJpc3MiOiIzTVZHOWRldiIsInN1YiI6ImNvbm5lY3RvckBhY21lLmV4YW1wbGUiLCJhdWQiOlsiaHR0cHM6Ly9sb2dpbi5zYWxlc2ZvcmNlLmNvbSJdLCJleHAiOjE3NjIzMzY5ODB9.\
+    c2lnbmVk";
+const CLAIMS: &str = r#"{"iss":"3MVG9dev","sub":"connector@acme.example","aud":["https://login.salesforce.com"],"exp":1762336980}"#;
+
+/// A request for a token, with whatever header and claims.
+fn assertion(header: &Value, claims: &Value) -> Bytes {
+    let (start, _) = ASSERTION.split_once("&assertion=").expect("there is an assertion");
+    format!("{start}&assertion={}", jwt(&[&header.to_string(), &claims.to_string(), "signed"])).into()
+}
 
 /// Knocks, and says what was answered. The answer is JSON in a 2xx, 4xx or 5xx, or the test fails here.
 fn knock(
@@ -75,8 +96,10 @@ fn knock(
     body: Bytes,
 ) -> StatusCode {
     let (door, head) = (door_of(doors, valid), head_of(valid, headers));
-    let decoded =
-        door.admit(&head).map_err(Refusal::from).and_then(|account| door.decode(account, &head, &body));
+    let decoded = door
+        .admit(&head, NOW)
+        .map_err(Refusal::from)
+        .and_then(|account| door.decode(account, &head, &body, NOW));
     let answer = match decoded {
         Ok(call) => (call.reply)(&receipt(call.opens_conversation)),
         Err(refusal) => door.refuse(&head, &refusal),
@@ -147,7 +170,7 @@ fn a_refusal_never_quotes_a_value() {
     const CANARY: &str = "+1415canary";
     let doors = all_doors();
     let mut refused = 0;
-    for valid in &VALID {
+    for valid in &VALID[..WITH_JSON] {
         let (before, original, after) = split(valid.body);
         for pointer in pointers(&original, "") {
             for canary in [json!(CANARY), json!([CANARY]), json!({ CANARY: CANARY })] {
@@ -155,9 +178,9 @@ fn a_refusal_never_quotes_a_value() {
                 mutate(&mut value, &pointer, Some(canary));
                 let body = format!("{before}{value}{after}").into();
                 let (door, head) = (door_of(&doors, valid), head_of(valid, &own_headers(valid)));
-                let account = door.admit(&head).expect("the head is right");
+                let account = door.admit(&head, NOW).expect("the head is right");
                 // A call's own id is what the caller asks to be given back.
-                let Err(refusal) = door.decode(account, &head, &body) else { continue };
+                let Err(refusal) = door.decode(account, &head, &body, NOW) else { continue };
                 let refusal = Refusal { reference: None, ..refusal };
                 let answer = door.refuse(&head, &refusal);
                 let answer = std::str::from_utf8(answer.body()).expect("the answer is text");
@@ -170,13 +193,46 @@ fn a_refusal_never_quotes_a_value() {
 }
 
 #[test]
+fn a_refusal_never_quotes_an_assertion() {
+    let valid = &VALID[WITH_JSON];
+    let (doors, headers) = (all_doors(), own_headers(valid));
+    let (door, head) = (door_of(&doors, valid), head_of(valid, &headers));
+    let claims: Value = serde_json::from_str(CLAIMS).expect("it is JSON");
+    let bodies = pointers(&claims, "").into_iter().flat_map(|pointer| {
+        [json!("canary"), json!(["canary"]), json!({ "canary": "canary" })].map(|canary| {
+            let mut claims = claims.clone();
+            mutate(&mut claims, &pointer, Some(canary));
+            assertion(&json!({"alg": "RS256"}), &claims)
+        })
+    });
+    let bodies = bodies.chain([
+        assertion(&json!({"alg": "canary"}), &claims),
+        assertion(&json!({"alg": "RS256", "crit": "canary"}), &claims),
+        Bytes::from_static(b"grant_type=canary"),
+        Bytes::from_static(b"canary=canary&canary=canary"),
+    ]);
+    let mut refused = 0;
+    for body in bodies {
+        let caller = door.admit(&head, NOW).expect("the head is right");
+        let Err(refusal) = door.decode(caller, &head, &body, NOW) else { continue };
+        let answer = door.refuse(&head, &refusal);
+        let answer = std::str::from_utf8(answer.body()).expect("the answer is text");
+        assert!(!answer.contains("canary"), "{answer}");
+        refused += 1;
+    }
+    assert!(refused > 15, "{refused} were refused");
+}
+
+#[test]
 fn a_refusal_stays_small_however_much_is_wrong() {
     let valid = &VALID[1];
     let body = format!(r#"{{"from":"rcs-test","to":[{}0]}}"#, "0,".repeat(32_000));
     let doors = all_doors();
     let (door, head) = (door_of(&doors, valid), head_of(valid, &own_headers(valid)));
-    let account = door.admit(&head).expect("the head is right");
-    let Err(refusal) = door.decode(account, &head, &body.into()) else { panic!("numbers passed for text") };
+    let account = door.admit(&head, NOW).expect("the head is right");
+    let Err(refusal) = door.decode(account, &head, &body.into(), NOW) else {
+        panic!("numbers passed for text")
+    };
     assert!(door.refuse(&head, &refusal).body().len() < 4096);
 }
 
@@ -252,7 +308,7 @@ fn any_header_value() -> impl Strategy<Value = HeaderValue> {
 
 proptest! {
     #[test]
-    fn any_path_has_a_door_or_none(path in prop_oneof![any::<String>(), "(/v1|/messages|/pinnacle|/rcs|/|[a-zé]){0,6}"]) {
+    fn any_path_has_a_door_or_none(path in prop_oneof![any::<String>(), "(/v1|/messages|/pinnacle|/rcs|/services|/oauth2|/|[a-zé]){0,6}"]) {
         for door in all_doors() {
             door.owns(&path);
         }
@@ -290,7 +346,7 @@ proptest! {
 
     #[test]
     fn a_valid_body_with_a_field_changed_is_answered(
-        which in 0..VALID.len(),
+        which in 0..WITH_JSON,
         at in any::<Index>(),
         with in prop::option::weighted(0.8, any_json()),
     ) {
@@ -299,6 +355,21 @@ proptest! {
         let pointers = pointers(&value, "");
         mutate(&mut value, &pointers[at.index(pointers.len())], with);
         knock(&all_doors(), valid, &own_headers(valid), format!("{before}{value}{after}").into());
+    }
+
+    #[test]
+    fn an_assertion_with_a_claim_changed_is_answered(
+        header in any_json(),
+        at in any::<Index>(),
+        with in prop::option::weighted(0.8, any_json()),
+    ) {
+        let valid = &VALID[WITH_JSON];
+        let mut claims = serde_json::from_str(CLAIMS).expect("it is JSON");
+        let pointers = pointers(&claims, "");
+        mutate(&mut claims, &pointers[at.index(pointers.len())], with);
+        for header in [header, json!({"alg": "RS256"})] {
+            knock(&all_doors(), valid, &own_headers(valid), assertion(&header, &claims));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 use super::problem::Problem;
-use super::{authenticate, scope};
+use super::{authenticate, scope, tenant};
 use crate::gateway::Gateway;
 use crate::listener::Response;
 use crate::wire::LeaseBody;
@@ -17,9 +17,10 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
     struct Leases<'a> {
         leases: Vec<LeaseBody<'a>>,
     }
-    let tenant = authenticate(&gateway, request.headers())?;
-    let channels = gateway.tenants.channels(&tenant);
-    let scope = scope::parse(request.uri(), tenant, channels)?;
+    let directory = gateway.directory.load_full();
+    let login = authenticate(&gateway, &directory, &request)?;
+    let info = tenant(&directory, &login)?;
+    let scope = scope::parse(request.uri(), login.tenant.clone(), &info.channels)?;
     let now = gateway.clock.now();
     let mut listing = gateway.list(&scope, now).await?;
     listing.leases.sort_by(|(a, a_lease), (b, b_lease)| {

@@ -9,12 +9,13 @@ mod stream;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::routing::{get, post};
-use http::header::HeaderMap;
-use typingd_core::Name;
 use typingd_providers::{Rejection, head};
 
+use crate::directory::{Directory, Login, TenantInfo};
 use crate::gateway::Gateway;
+use crate::ingress::Address;
 use problem::Problem;
 
 /// All paths of the native API, and the answer to every path that is nobody's.
@@ -28,8 +29,24 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
 }
 
-/// Whose API key the request carries.
-fn authenticate(gateway: &Gateway, headers: &HeaderMap) -> Result<Name, Rejection> {
-    let key = head::authorization(headers, "Bearer").unwrap_or_default();
-    gateway.tenants.of_key(key).cloned().ok_or(Rejection::Unauthenticated)
+/// The native API's name among the doors.
+pub const NATIVE: &str = "native";
+
+/// Who calls, within its rate.
+fn authenticate(gateway: &Gateway, directory: &Directory, request: &Request) -> Result<Login, Rejection> {
+    let now = gateway.clock.now();
+    let Some(&Address(address)) = request.extensions().get() else { return Err(Rejection::Internal) };
+    gateway.failures.check(address, now)?;
+    let key = head::authorization(request.headers(), "Bearer").unwrap_or_default();
+    let Some(login) = directory.login(key) else {
+        gateway.note_failure(NATIVE, address, now);
+        return Err(Rejection::Unauthenticated);
+    };
+    tenant(directory, &login)?.rate.spend()?;
+    Ok(login)
+}
+
+/// What is known of who calls.
+fn tenant<'d>(directory: &'d Directory, login: &Login) -> Result<&'d TenantInfo, Rejection> {
+    directory.tenant(&login.tenant).ok_or(Rejection::Unauthenticated)
 }

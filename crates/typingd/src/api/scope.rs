@@ -6,7 +6,7 @@ use typingd_providers::json::is_plain_name;
 use typingd_providers::{FaultKind, Faults, Rejection, phone};
 
 use super::signals;
-use crate::gateway::Channels;
+use crate::directory::Channels;
 
 /// Reads a query's scope.
 ///

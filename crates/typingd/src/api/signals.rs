@@ -13,15 +13,13 @@ use typingd_core::{
 use typingd_providers::json::{self, Fields, is_plain_name};
 use typingd_providers::{ChannelKind, FaultKind, Faults, Rejection, head, phone};
 
-use super::authenticate;
 use super::problem::Problem;
-use crate::gateway::{ChannelInfo, Channels, Gateway};
+use super::{NATIVE, authenticate, tenant};
+use crate::directory::{ChannelInfo, Channels};
+use crate::gateway::Gateway;
 use crate::listener::Response;
 use crate::wire::LeaseBody;
 use crate::{body, wire};
-
-/// The origin of leases that this API starts.
-const ORIGIN: &str = "native";
 
 /// More than any signal takes, in bytes.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -35,15 +33,17 @@ pub(super) async fn post(
     extract::State(gateway): extract::State<Arc<Gateway>>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let directory = gateway.directory.load_full();
+    let login = authenticate(&gateway, &directory, &request)?;
+    let channels = &tenant(&directory, &login)?.channels;
     let (head, body) = request.into_parts();
-    let tenant = authenticate(&gateway, &head.headers)?;
     if !head::is_media_type(&head.headers, "application/json") {
         return Err(Rejection::UnsupportedMediaType.into());
     }
     let body = body::read(&head.headers, body, BODY_LIMIT, gateway.limits.body_timeout).await?;
-    let spoken = Spoken::read(&body, &tenant, gateway.tenants.channels(&tenant), gateway.engine.policy())?;
+    let spoken = Spoken::read(&body, &login.tenant, channels, gateway.engine.policy())?;
     let now = gateway.clock.now();
-    let outcome = gateway.hear(&spoken.side, spoken.utterance, now).await?;
+    let outcome = gateway.hear(NATIVE, &spoken.side, spoken.utterance, now).await?;
     Ok(answer(&gateway, &spoken.side, &outcome, spoken.clamped_ttl_ms, now))
 }
 
@@ -139,7 +139,7 @@ impl Spoken {
                 participant: participant.map(Into::into),
                 signal,
                 source: Source::OneShot,
-                origin: ORIGIN.into(),
+                origin: NATIVE.into(),
                 marks: Marks { turn, payload_id: None },
             },
             clamped_ttl_ms: is_clamped.then(|| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 
 use super::problem::Problem;
-use super::{authenticate, scope};
+use super::{authenticate, scope, tenant};
 use crate::gateway::Gateway;
 use crate::listener::Response;
 use crate::subscribe::sse;
 
 pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
-    let tenant = authenticate(&gateway, request.headers())?;
-    let channels = gateway.tenants.channels(&tenant);
-    let scope = scope::parse(request.uri(), tenant, channels)?;
-    sse::stream(gateway, scope).await
+    let directory = gateway.directory.load_full();
+    let login = authenticate(&gateway, &directory, &request)?;
+    let info = tenant(&directory, &login)?;
+    let scope = scope::parse(request.uri(), login.tenant.clone(), &info.channels)?;
+    sse::stream(gateway, scope, login.key, info.quota.streams).await
 }

@@ -9,6 +9,8 @@ mod guard;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -32,7 +34,7 @@ use guard::Guarded;
 pub type Framing = Result<(), &'static str>;
 
 /// How much and how slowly a connection may send.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time; the next one waits in the kernel's queue.
     pub connections: usize,
@@ -61,20 +63,35 @@ impl Default for Limits {
     }
 }
 
+/// Connections that may wait in the kernel's queue, where the system allows as many: as many as come at once after a
+/// restart. Whom it has no room for tries again a second later.
+const WAITING: u32 = 16_384;
+
+/// Listens at an address.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
 /// Accepts for ever, up to `connections` at a time: what comes with a socket is its place among them.
 pub async fn accept(
     listener: TcpListener,
     connections: usize,
-    accepted: impl Fn(TcpStream, OwnedSemaphorePermit),
+    accepted: impl Fn(TcpStream, IpAddr, OwnedSemaphorePermit),
 ) {
     let places = Arc::new(Semaphore::new(connections));
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 // A socket that cannot be set up is one whose peer has gone.
                 let _ = socket.set_nodelay(true);
-                accepted(socket, place);
+                accepted(socket, peer.ip(), place);
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use typingd_core::store::Listing;
 use typingd_core::transition::Change;
-use typingd_core::{ChangeKind, Side, Time};
+use typingd_core::{Side, Time};
 
 use crate::clock::Clock;
 use crate::hub::Farewell;
 use crate::ids;
-use crate::wire::LeaseBody;
+use crate::wire::{self, LeaseBody};
 
 /// Writes the changes, numbered in the order in which they are passed on.
 #[derive(Debug)]
@@ -34,12 +34,8 @@ impl Events {
     pub fn change(&mut self, side: &Side, change: &Change) -> Bytes {
         self.number += 1;
         let lease = LeaseBody::new(side, &change.lease, self.clock.now(), &self.clock);
-        let (name, lease) = match change.kind {
-            ChangeKind::Started => ("started", lease),
-            ChangeKind::Refreshed => ("refreshed", lease),
-            ChangeKind::Stopped(reason) => ("stopped", lease.stopped(reason)),
-        };
-        event(&format!("{}-{}", self.boot, self.number), name, &lease)
+        let (name, _) = wire::change_words(change.kind);
+        event(&format!("{}-{}", self.boot, self.number), name, &lease.changed(change.kind))
     }
 }
 
@@ -67,6 +63,7 @@ pub fn closed(farewell: Farewell) -> Bytes {
     let reason = match farewell {
         Farewell::TooSlow => "too_slow",
         Farewell::TooWide => "too_wide",
+        Farewell::Revoked => "revoked",
         Farewell::Draining => "draining",
     };
     let id = ids::unique().simple().to_string();

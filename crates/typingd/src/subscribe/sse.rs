@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use blake3::Hash;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -25,12 +26,23 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events are written at once to somebody who has fallen behind.
 const BATCH: usize = 64;
 
-/// A stream of all that happens in the scope.
+/// A stream of all that happens in the scope, for somebody who came by the credential `key`, one of at most `quota`.
 ///
 /// # Errors
-/// A problem where there are as many streams as may be, or where more leases live in the scope than a snapshot holds.
-pub async fn stream(gateway: Arc<Gateway>, scope: Scope) -> Result<Response, Problem> {
-    let subscription = gateway.hub.subscribe(scope).ok_or(Rejection::TooMany { retry_after_s: 5 })?;
+/// A problem where there are as many streams as may be, where the credential has just been revoked, or where more leases
+/// live in the scope than a snapshot holds.
+pub async fn stream(
+    gateway: Arc<Gateway>,
+    scope: Scope,
+    key: Hash,
+    quota: usize,
+) -> Result<Response, Problem> {
+    let subscription =
+        gateway.hub.subscribe(scope, key, quota).ok_or(Rejection::TooMany { retry_after_s: 5 })?;
+    // Whoever was let in just before a reload was not there to be closed by it.
+    if !gateway.directory.load().is_good(&subscription.scope().tenant, key) {
+        return Err(Rejection::Unauthenticated.into());
+    }
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.reset();
     let mut session = Session { gateway, subscription, as_of: AsOf::default(), heartbeat, is_over: false };

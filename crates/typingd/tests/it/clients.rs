@@ -18,7 +18,7 @@ async fn start() -> (OnSocket, Events<TcpStream>) {
 }
 
 /// What the program printed; `install` is what to install where there is no such program.
-async fn run(command: &mut Command, install: &str) -> String {
+pub async fn run(command: &mut Command, install: &str) -> String {
     let hint = format!("cannot be run: install {install}, or run ./test, which does");
     let output = command.kill_on_drop(true).output().await.expect(&hint);
     assert!(output.status.success(), "{command:?}: {output:?}");
@@ -30,12 +30,12 @@ const RELEASES: [(&str, &str); 3] =
     [("2.0.10", "ApiError"), ("2.0.16", "ForbiddenError"), ("2.0.28", "ForbiddenError")];
 
 /// Where `clients/` is.
-fn clients() -> PathBuf {
+pub fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients")
 }
 
 /// Where `clients/setup` has made an environment for each release.
-async fn environments() -> PathBuf {
+pub async fn environments() -> PathBuf {
     let environments = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients");
     run(Command::new(clients().join("setup")).arg(&environments), "bash").await;
     environments
@@ -63,7 +63,7 @@ async fn pinnacles_python_sdk_understands_every_answer() {
 }
 
 /// Each step with its exception and status, which are null where the SDK returned, and whether there was any text.
-fn whats(steps: &[Value]) -> Vec<Value> {
+pub fn whats(steps: &[Value]) -> Vec<Value> {
     let what = |step: &Value| {
         let has_text = step["error"].as_str().is_some_and(|text| !text.is_empty());
         json!([step["step"], step["exception"], step["status"], has_text])
@@ -71,7 +71,7 @@ fn whats(steps: &[Value]) -> Vec<Value> {
     steps.iter().map(what).collect()
 }
 
-fn expected(forbidden: &str) -> Vec<Value> {
+pub fn expected(forbidden: &str) -> Vec<Value> {
     let refused = |call: &str| {
         [
             json!([format!("{call} to no number"), "BadRequestError", 400, true]),

@@ -6,11 +6,20 @@
 )]
 #![allow(unreachable_pub, reason = "the support module is this binary's own")]
 
+mod auth;
+mod canary;
 mod captures;
 mod clients;
+mod config;
+mod connector;
 mod drain;
 mod hardening;
 mod life;
+mod load;
 mod native;
+mod operators;
+mod reload;
 mod stream;
 mod support;
+mod tenants;
+mod tls;

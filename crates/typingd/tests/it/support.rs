@@ -1,7 +1,7 @@
 //! A gateway to test, and a client that shows every byte.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use typingd::app::App;
-use typingd::config::{Config, Tenant};
-use typingd_providers::salesforce::AuthorizationContext;
+use typingd::config::{Config, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use typingd_core::Policy;
+use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
 use typingd_providers::{
     Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
 };
@@ -32,11 +33,10 @@ pub fn config(ttl: Duration) -> Config {
         aliases: BTreeMap::new(),
         ttl,
     };
-    let kaleyra = |tenant: &str, sid: &str, key: &str| kaleyra::Account {
-        common: account(tenant, "kaleyra", ChannelKind::Rcs, &["kio_rcs", "rcs-test"]),
+    let kaleyra = |tenant: &str, sid: &str, key: &str, agent: &str| kaleyra::Account {
+        common: account(tenant, "kaleyra", ChannelKind::Rcs, &[agent]),
         sid: sid.into(),
-        user: "user".into(),
-        password: Secret::new("pass"),
+        basics: vec![Secret::new("user:pass")],
         api_keys: vec![Secret::new(key)],
         api_key_alone: false,
         upstream_refusal_is_502: false,
@@ -48,9 +48,9 @@ pub fn config(ttl: Duration) -> Config {
     };
     let accounts = Accounts {
         kaleyra: vec![
-            kaleyra("acme", "XXXXX6913850XXXX", "XXXXX3b8497f58a94e84b671aca43XXXX"),
-            kaleyra("acme", "xxxxx6913850xxxx", "xxxxx3b8497f58a94e84b671aca43xxxx"),
-            kaleyra("globex", "globex", "globex-kaleyra-key"),
+            kaleyra("acme", "XXXXX6913850XXXX", "XXXXX3b8497f58a94e84b671aca43XXXX", "kio_rcs"),
+            kaleyra("acme", "xxxxx6913850xxxx", "xxxxx3b8497f58a94e84b671aca43xxxx", "rcs-test"),
+            kaleyra("globex", "globex", "globex-kaleyra-key", "globex_rcs"),
         ],
         pinnacle: vec![
             pinnacle("acme", "test_key", "agent_pinnacle"),
@@ -61,15 +61,24 @@ pub fn config(ttl: Duration) -> Config {
             common: account("acme", "salesforce", ChannelKind::Opaque, &["b0ffeafe-*"]),
             org_id: "00Dxx0000000001".into(),
             tokens: vec![Secret::new("00Dxx0000000001!AQEAQTESTTOKEN")],
+            connected_apps: ConnectedApps::default(),
+            instance_url: None,
             contexts: BTreeMap::from([("Partner1_ChannelDefinition1".into(), Patterns::any())]),
             authorization_context: AuthorizationContext::Required,
         }],
     };
-    let tenant = |name: &str, key: &str| Tenant { name: name.into(), api_keys: vec![Secret::new(key)] };
+    let tenant = |name: &str, key: &str| Tenant {
+        name: name.into(),
+        api_keys: vec![Secret::new(key)],
+        quota: Quota::default(),
+    };
+    let tenants = vec![tenant("acme", "acme-key"), tenant("globex", "globex-key")];
     Config {
-        tenants: vec![tenant("acme", "acme-key"), tenant("globex", "globex-key")],
-        accounts,
-        ..Config::default()
+        server: Server { listen: "127.0.0.1:0".parse().unwrap(), tls: None, operators: None },
+        tenancy: Tenancy { tenants, accounts },
+        keys: Keys::random(),
+        policy: Policy::default(),
+        limits: Limits::default(),
     }
 }
 
@@ -87,7 +96,7 @@ impl InProcess {
 
     pub fn connect(&self) -> Wire<DuplexStream> {
         let (client, server) = duplex(64 * 1024);
-        self.0.serve(server, ());
+        self.0.serve(server, Ipv4Addr::LOCALHOST.into(), ());
         Wire::new(client)
     }
 
@@ -113,7 +122,7 @@ impl OnSocket {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(App::start(config).unwrap().run(listener, shutdown.clone()));
+        let serving = tokio::spawn(App::start(config).unwrap().run(listener, None, shutdown.clone()));
         Self { address, shutdown, serving }
     }
 
@@ -212,7 +221,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         self.send(request.as_bytes()).await;
         let (status, headers) = timeout(PATIENCE, self.read_head()).await.unwrap().unwrap();
         assert_eq!(status, 200);
-        Events { wire: self, headers, text: String::new(), comments: 0, retry_ms: None }
+        Events { wire: self, headers, text: String::new(), comments: 0, retry_ms: None, is_finished: false }
     }
 }
 
@@ -238,6 +247,8 @@ pub struct Events<IO> {
     text: String,
     pub comments: usize,
     pub retry_ms: Option<u64>,
+    /// Whether the response was ended by the gateway, behind a whole event.
+    pub is_finished: bool,
 }
 
 /// An event of a stream.
@@ -316,7 +327,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Events<IO> {
         let Some(size) = self.wire.read_line().await else { return false };
         let size = usize::from_str_radix(&size, 16).unwrap();
         let mut chunk = vec![0; size + 2];
-        if self.wire.io.read_exact(&mut chunk).await.is_err() || size == 0 {
+        if self.wire.io.read_exact(&mut chunk).await.is_err() {
+            return false;
+        }
+        if size == 0 {
+            self.is_finished = self.text.is_empty();
             return false;
         }
         self.text.push_str(std::str::from_utf8(&chunk[..size]).unwrap());

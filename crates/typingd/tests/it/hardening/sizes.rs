@@ -47,7 +47,7 @@ async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
 /// Sends a head and then the same bytes again and again. Gives the answer, and how much was taken before the end.
 async fn endless(gateway: &InProcess, head: &[u8], piece: &[u8]) -> (Option<Answer>, usize) {
     let (mut client, server) = duplex(8 * 1024);
-    gateway.0.serve(server, ());
+    gateway.0.serve(server, std::net::Ipv4Addr::LOCALHOST.into(), ());
     client.write_all(head).await.unwrap();
     let mut taken = 0;
     while client.write_all(piece).await.is_ok() {

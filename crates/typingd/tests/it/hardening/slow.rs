@@ -21,7 +21,7 @@ async fn cut(
     answers: usize,
 ) -> (Option<Answer>, u64) {
     let (client, server) = duplex(64 * 1024);
-    gateway.0.serve(server, ());
+    gateway.0.serve(server, std::net::Ipv4Addr::LOCALHOST.into(), ());
     let (reader, mut writer) = split(client);
     let clock = Clock::start();
     writer.write_all(begun).await.unwrap();

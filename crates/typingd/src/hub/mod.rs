@@ -4,53 +4,25 @@
 //! once, and puts the same bytes on the queue of everybody whose scope covers it. Nobody is waited for: whose queue is
 //! full is closed, and where the outlet itself overflows, everybody is told to take a new snapshot.
 
+mod distribution;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use blake3::Hash;
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
-use tracing::warn;
-use typingd_core::store::{Commit, Feed, Position};
-use typingd_core::{Conversation, Scope};
+use tokio::sync::mpsc;
+use typingd_core::store::Position;
+use typingd_core::{Name, Scope};
 
+pub use distribution::{Distribution, Outlet};
+
+use crate::census::Census;
 use crate::clock::Clock;
-use crate::subscribe::event::Events;
+use crate::metrics::{Metrics, Queue};
 use crate::sweeper::Alarm;
-
-/// How many commits may wait for the hub; the next one is lost, and everybody takes a new snapshot.
-const OUTLET: usize = 65_536;
-
-/// The store's feed: what it commits goes to the hub, and each side's next deadline to the sweeper.
-pub struct Outlet {
-    items: mpsc::Sender<Item>,
-    loss: Arc<Loss>,
-    alarm: Arc<Alarm>,
-}
-
-/// That commits found no room in the outlet.
-#[derive(Default)]
-struct Loss {
-    has_happened: AtomicBool,
-    rings: Notify,
-}
-
-enum Item {
-    Commit(Commit),
-    Close(Farewell),
-}
-
-impl Feed for Outlet {
-    fn publish(&self, commit: Commit) {
-        if let Some(deadline) = commit.deadline {
-            self.alarm.set(deadline);
-        }
-        if !commit.changes.is_empty() && self.items.try_send(Item::Commit(commit)).is_err() {
-            self.loss.has_happened.store(true, Ordering::Release);
-            self.loss.rings.notify_one();
-        }
-    }
-}
+use distribution::{Item, OUTLET};
 
 /// Knows the subscribers.
 pub struct Hub {
@@ -58,10 +30,11 @@ pub struct Hub {
     items: mpsc::Sender<Item>,
     next_id: AtomicU64,
     limits: Limits,
+    metrics: Arc<Metrics>,
 }
 
 /// How many may watch, and how far they may fall behind.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Subscribers at a time; one more is refused.
     pub subscribers: usize,
@@ -78,12 +51,15 @@ impl Default for Limits {
 #[derive(Default)]
 struct Subscribers {
     by_scope: HashMap<Scope, HashMap<u64, Subscriber>>,
+    by_tenant: HashMap<Name, usize>,
     count: usize,
     closed: Option<Farewell>,
 }
 
 struct Subscriber {
     queue: mpsc::Sender<Delivery>,
+    /// By which credential it came.
+    key: Hash,
     farewell: Arc<OnceLock<Farewell>>,
 }
 
@@ -108,52 +84,56 @@ pub enum Farewell {
     TooSlow,
     /// More leases live in its scope than a snapshot holds.
     TooWide,
+    /// The credential it came by is not good any more.
+    Revoked,
     /// The gateway is going away.
     Draining,
-}
-
-/// The hub's own work, to be run as a task.
-pub struct Distribution {
-    hub: Arc<Hub>,
-    items: mpsc::Receiver<Item>,
-    loss: Arc<Loss>,
-    events: Events,
 }
 
 impl Hub {
     /// A hub, the outlet that feeds it, and the work that joins them.
     #[must_use]
-    pub fn new(limits: Limits, clock: Clock, alarm: Arc<Alarm>) -> (Arc<Self>, Outlet, Distribution) {
-        let (sender, items) = mpsc::channel(OUTLET);
-        let loss = Arc::new(Loss::default());
+    pub fn new(
+        limits: Limits,
+        clock: Clock,
+        alarm: Arc<Alarm>,
+        census: Arc<Census>,
+        metrics: Arc<Metrics>,
+    ) -> (Arc<Self>, Outlet, Distribution) {
+        let (items, waiting) = mpsc::channel(OUTLET);
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
-            items: sender.clone(),
+            items: items.clone(),
             next_id: AtomicU64::new(0),
             limits,
+            metrics: metrics.clone(),
         });
-        let outlet = Outlet { items: sender, loss: loss.clone(), alarm };
-        let distribution = Distribution { hub: hub.clone(), items, loss, events: Events::new(clock) };
+        let outlet = Outlet { items, loss: Arc::default(), alarm, census, metrics, clock };
+        let distribution = Distribution::new(hub.clone(), waiting, &outlet);
         (hub, outlet, distribution)
     }
 
-    /// Starts to queue all that happens in a scope; `None` where there are as many subscribers as may be. Take the
-    /// snapshot afterwards, and nothing is missed.
+    /// Starts to queue all that happens in a scope, for somebody who came by the credential `key`; `None` where there
+    /// are as many subscribers as may be, or the tenant has `quota` of them. Take the snapshot afterwards, and nothing
+    /// is missed.
     #[must_use]
-    pub fn subscribe(self: &Arc<Self>, scope: Scope) -> Option<Subscription> {
+    pub fn subscribe(self: &Arc<Self>, scope: Scope, key: Hash, quota: usize) -> Option<Subscription> {
         let (queue, deliveries) = mpsc::channel(self.limits.backlog);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let farewell = Arc::new(OnceLock::new());
         let mut subscribers = self.lock();
-        if subscribers.count >= self.limits.subscribers {
+        let of_tenant = subscribers.by_tenant.get(&scope.tenant).copied().unwrap_or(0);
+        if subscribers.count >= self.limits.subscribers || of_tenant >= quota {
             return None;
         }
         if let Some(closed) = subscribers.closed {
             farewell.get_or_init(|| closed);
         } else {
-            let subscriber = Subscriber { queue, farewell: farewell.clone() };
+            let subscriber = Subscriber { queue, key, farewell: farewell.clone() };
             subscribers.by_scope.entry(scope.clone()).or_default().insert(id, subscriber);
             subscribers.count += 1;
+            *subscribers.by_tenant.entry(scope.tenant.clone()).or_default() += 1;
+            self.metrics.subscribers.inc();
         }
         drop(subscribers);
         Some(Subscription { hub: self.clone(), scope, id, deliveries, farewell })
@@ -165,30 +145,78 @@ impl Hub {
         let _ = self.items.send(Item::Close(farewell)).await;
     }
 
+    /// Closes whoever came by a credential that `is_good` does not know any more.
+    pub fn close_revoked(&self, is_good: impl Fn(&Name, Hash) -> bool) {
+        let mut subscribers = self.lock();
+        let gone = subscribers.retain(|scope, subscriber| {
+            let stays = is_good(&scope.tenant, subscriber.key);
+            if !stays {
+                subscriber.farewell.get_or_init(|| Farewell::Revoked);
+            }
+            stays
+        });
+        self.left(gone);
+    }
+
+    /// So many could not keep up.
+    fn fell_behind(&self, count: usize) {
+        (0..count).for_each(|_| self.metrics.dropped(Queue::Subscriber));
+        self.left(count);
+    }
+
+    fn left(&self, count: usize) {
+        self.metrics.subscribers.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Subscribers> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Subscribers {
-    fn deliver(&mut self, scope: &Scope, delivery: &Delivery) {
-        let Some(watching) = self.by_scope.get_mut(scope) else { return };
+    /// Puts a delivery on the queue of each who watches this scope, and says how many fell behind.
+    fn deliver(&mut self, scope: &Scope, delivery: &Delivery) -> usize {
+        let Some(watching) = self.by_scope.get_mut(scope) else { return 0 };
         let before = watching.len();
         watching.retain(|_, subscriber| subscriber.take(delivery));
-        self.count -= before - watching.len();
+        let gone = before - watching.len();
+        self.leave(&scope.tenant, gone);
+        gone
     }
 
-    fn deliver_to_all(&mut self, delivery: &Delivery) {
-        let scopes: Vec<Scope> = self.by_scope.keys().cloned().collect();
-        scopes.iter().for_each(|scope| self.deliver(scope, delivery));
+    fn deliver_to_all(&mut self, delivery: &Delivery) -> usize {
+        self.retain(|_, subscriber| subscriber.take(delivery))
     }
 
-    fn close(&mut self, farewell: Farewell) {
-        self.closed = Some(farewell);
-        self.count = 0;
-        for subscriber in self.by_scope.drain().flat_map(|(_, watching)| watching.into_values()) {
-            subscriber.farewell.get_or_init(|| farewell);
+    /// Keeps whom `stays` says, and says how many went.
+    fn retain(&mut self, stays: impl Fn(&Scope, &Subscriber) -> bool) -> usize {
+        let mut gone = Vec::new();
+        for (scope, watching) in &mut self.by_scope {
+            let before = watching.len();
+            watching.retain(|_, subscriber| stays(scope, subscriber));
+            gone.push((scope.tenant.clone(), before - watching.len()));
         }
+        gone.into_iter().map(|(tenant, count)| self.leave(&tenant, count)).sum()
+    }
+
+    /// So many of a tenant have gone.
+    fn leave(&mut self, tenant: &Name, count: usize) -> usize {
+        self.count -= count;
+        if let Some(of_tenant) = self.by_tenant.get_mut(tenant) {
+            *of_tenant -= count;
+            if *of_tenant == 0 {
+                self.by_tenant.remove(tenant);
+            }
+        }
+        count
+    }
+
+    fn close(&mut self, farewell: Farewell) -> usize {
+        self.closed = Some(farewell);
+        self.retain(|_, subscriber| {
+            subscriber.farewell.get_or_init(|| farewell);
+            false
+        })
     }
 }
 
@@ -202,69 +230,6 @@ impl Subscriber {
         }
         has_room
     }
-}
-
-impl Distribution {
-    /// Passes on what is committed, for as long as there is an outlet.
-    pub async fn run(mut self) {
-        loop {
-            let item = tokio::select! {
-                item = self.items.recv() => item,
-                () = self.loss.rings.notified() => {
-                    self.make_up_for_loss();
-                    continue;
-                }
-            };
-            match item {
-                Some(Item::Commit(commit)) => self.distribute(&commit),
-                Some(Item::Close(farewell)) => self.hub.lock().close(farewell),
-                None => return,
-            }
-        }
-    }
-
-    /// Everybody takes a new snapshot, in which all that waits here is, too.
-    fn make_up_for_loss(&mut self) {
-        if !self.loss.has_happened.swap(false, Ordering::Acquire) {
-            return;
-        }
-        warn!("changes were lost on the way to the subscribers: all take a new snapshot");
-        let mut closing = None;
-        while let Ok(item) = self.items.try_recv() {
-            if let Item::Close(farewell) = item {
-                closing = Some(farewell);
-            }
-        }
-        let mut subscribers = self.hub.lock();
-        subscribers.deliver_to_all(&Delivery::Lost);
-        if let Some(farewell) = closing {
-            subscribers.close(farewell);
-        }
-    }
-
-    fn distribute(&mut self, commit: &Commit) {
-        let mut subscribers = self.hub.lock();
-        if subscribers.count == 0 {
-            return;
-        }
-        for change in &commit.changes {
-            let event = self.events.change(&commit.side, change);
-            let delivery = Delivery::Change { position: commit.position, event };
-            for scope in scopes_over(&commit.side.conversation) {
-                subscribers.deliver(&scope, &delivery);
-            }
-        }
-    }
-}
-
-/// Every scope that covers the conversation.
-fn scopes_over(conversation: &Conversation) -> impl Iterator<Item = Scope> {
-    (0..8).map(|given| Scope {
-        tenant: conversation.tenant().clone(),
-        channel: (given & 1 != 0).then(|| conversation.channel().clone()),
-        agent: (given & 2 != 0).then(|| conversation.agent().clone()),
-        user: (given & 4 != 0).then(|| conversation.user().clone()),
-    })
 }
 
 /// A place in the hub; dropping it gives it up.
@@ -305,6 +270,7 @@ impl Drop for Subscription {
         if watching.is_empty() {
             subscribers.by_scope.remove(&self.scope);
         }
-        subscribers.count -= usize::from(was_there);
+        let gone = subscribers.leave(&self.scope.tenant, usize::from(was_there));
+        self.hub.left(gone);
     }
 }

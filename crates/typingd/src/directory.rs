@@ -1,0 +1,184 @@
+//! Who may use the gateway, and as what: the part that a reload replaces.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use blake3::Hash;
+use typingd_core::Name;
+use typingd_providers::{
+    Account, AccountId, Caller, ChannelKind, Claimed, KeyHasher, Provider, Rejection, Secret,
+};
+
+use crate::api::NATIVE;
+use crate::clock::Clock;
+use crate::config::{Keys, Quota, Tenancy, Tenant};
+use crate::throttle::Rate;
+
+/// The doors with their accounts, and the tenants.
+pub struct Directory {
+    /// The providers' doors.
+    pub doors: Vec<Box<dyn Provider>>,
+    hasher: KeyHasher,
+    keys: HashMap<Hash, Name>,
+    /// All that lets somebody in, at whichever door.
+    credentials: HashSet<Hash>,
+    tenants: HashMap<Name, TenantInfo>,
+}
+
+/// What is known of a tenant.
+pub struct TenantInfo {
+    /// Its channels, by name.
+    pub channels: Channels,
+    /// What it may use.
+    pub quota: Quota,
+    /// How fast it may ask.
+    pub rate: Arc<Rate>,
+}
+
+/// A tenant's channels, by name.
+pub type Channels = BTreeMap<Name, ChannelInfo>;
+
+/// A channel of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// What its users are called by.
+    pub kind: ChannelKind,
+    /// How long a `composing` lasts that does not say.
+    pub ttl: Duration,
+}
+
+/// Who calls the native API: a tenant, by a credential.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Whose credential it is.
+    pub tenant: Name,
+    /// The credential's digest.
+    pub key: Hash,
+}
+
+impl Directory {
+    /// The directory of a tenancy. Tenants that were there `before` with the same quota go on at their rate.
+    ///
+    /// # Errors
+    /// Says what two of them claim.
+    pub fn new(
+        tenancy: Tenancy,
+        keys: &Keys,
+        clock: Clock,
+        before: Option<&Self>,
+    ) -> Result<Self, Contradiction> {
+        let hasher = keys.hasher.clone();
+        let credentials = credentials(&tenancy).map(|secret| secret.digest(&hasher)).collect();
+        let doors = typingd_providers::doors(tenancy.accounts, &keys.tokens, &hasher)?;
+        let (keys, tenants) = (HashMap::new(), HashMap::new());
+        let mut directory = Self { doors: Vec::new(), hasher, keys, credentials, tenants };
+        for (at, Tenant { name, api_keys, quota }) in tenancy.tenants.into_iter().enumerate() {
+            for key in &api_keys {
+                if directory.keys.insert(key.digest(&directory.hasher), name.clone()).is_some() {
+                    let why = "the same native API key is claimed twice".to_owned();
+                    return Err(Contradiction { door: NATIVE, place: at, why });
+                }
+            }
+            let before = before.and_then(|before| before.tenants.get(&name)).filter(|old| old.quota == quota);
+            let rate = before.map_or_else(|| Arc::new(Rate::new(quota, clock)), |old| old.rate.clone());
+            directory.tenants.insert(name, TenantInfo { channels: Channels::new(), quota, rate });
+        }
+        for door in &doors {
+            let accounts = (0..).map_while(|place| Some((place, door.account(AccountId(place))?)));
+            for (place, account) in accounts {
+                let added = directory.add_channel(account);
+                added.map_err(|why| Contradiction { door: door.name(), place, why })?;
+            }
+        }
+        directory.doors = doors;
+        Ok(directory)
+    }
+
+    fn add_channel(&mut self, account: &Account) -> Result<(), String> {
+        let Account { tenant, channel, ttl, .. } = account;
+        let Some(info) = self.tenants.get_mut(tenant) else {
+            return Err(format!("the account belongs to the tenant {tenant}, which there is not"));
+        };
+        let added = ChannelInfo { kind: channel.kind, ttl: *ttl };
+        let held = info.channels.entry(channel.name.clone()).or_insert(added);
+        if held.kind == channel.kind {
+            return Ok(());
+        }
+        Err(format!("the channel {} cannot hold both phone numbers and other text", channel.name))
+    }
+
+    /// Who shows this key. Known or not, the same work is done.
+    #[must_use]
+    pub fn login(&self, presented: &str) -> Option<Login> {
+        let key = self.hasher.hash(presented.as_bytes());
+        self.keys.get(&key).map(|tenant| Login { tenant: tenant.clone(), key })
+    }
+
+    /// Whether a text, which came as something else, is somebody's credential.
+    #[must_use]
+    pub fn is_credential(&self, text: &str) -> bool {
+        self.credentials.contains(&self.hasher.hash(text.as_bytes()))
+    }
+
+    /// Whether a credential is still this tenant's.
+    #[must_use]
+    pub fn is_good(&self, tenant: &Name, key: Hash) -> bool {
+        self.keys.get(&key) == Some(tenant)
+    }
+
+    /// What is known of a tenant; `None` where there is no such tenant any more.
+    #[must_use]
+    pub fn tenant(&self, name: &Name) -> Option<&TenantInfo> {
+        self.tenants.get(name)
+    }
+
+    /// All tenants.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.tenants.keys()
+    }
+
+    /// Counts a door's request towards its tenant's rate.
+    ///
+    /// # Errors
+    /// [`Rejection::TooMany`] where the tenant asks too fast.
+    pub fn spend_for(&self, door: &dyn Provider, caller: Caller) -> Result<(), Rejection> {
+        let Caller::Account(id) = caller else { return Ok(()) };
+        let tenant = door.account(id).and_then(|account| self.tenants.get(&account.tenant));
+        tenant.map_or(Ok(()), |tenant| tenant.rate.spend())
+    }
+}
+
+fn credentials(tenancy: &Tenancy) -> impl Iterator<Item = &Secret> {
+    let Tenancy { tenants, accounts } = tenancy;
+    let native = tenants.iter().flat_map(|tenant| &tenant.api_keys);
+    let kaleyra = accounts.kaleyra.iter().flat_map(|account| account.basics.iter().chain(&account.api_keys));
+    let pinnacle = accounts.pinnacle.iter().flat_map(|account| &account.api_keys);
+    let salesforce = accounts.salesforce.iter().flat_map(|account| &account.tokens);
+    native.chain(kaleyra).chain(pinnacle).chain(salesforce)
+}
+
+/// A tenancy that contradicts itself.
+#[derive(Clone, Debug)]
+pub struct Contradiction {
+    /// The door at which; the native API's for a tenant's own keys.
+    pub door: &'static str,
+    /// The account of that door, or the tenant, by its place.
+    pub place: usize,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl From<Claimed> for Contradiction {
+    fn from(claimed: Claimed) -> Self {
+        Self { door: claimed.door, place: claimed.account, why: claimed.to_string() }
+    }
+}
+
+impl std::fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Contradiction {}

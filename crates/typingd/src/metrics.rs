@@ -1,0 +1,197 @@
+//! What operators count. No label ever carries an agent, a user or anything that a stranger chose.
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use typingd_core::transition::Change;
+use typingd_core::{ChangeKind, Time, Verdict};
+
+use crate::wire;
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    signals: Family<SignalLabels, Counter>,
+    answers: Family<AnswerLabels, Counter>,
+    durations: Family<DoorLabels, Histogram>,
+    changes: Family<ChangeLabels, Counter>,
+    lateness: Histogram,
+    /// Live leases.
+    pub leases: Gauge,
+    /// Sides that are remembered, with a lease or a fence.
+    pub sides: Gauge,
+    /// Those who watch.
+    pub subscribers: Gauge,
+    /// Connections that are open.
+    pub connections: Gauge,
+    drops: Family<QueueLabels, Counter>,
+    failures: Family<DoorLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SignalLabels {
+    door: &'static str,
+    decision: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AnswerLabels {
+    door: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DoorLabels {
+    door: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChangeLabels {
+    change: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabels {
+    queue: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    outcome: &'static str,
+}
+
+/// A queue that may overflow.
+#[derive(Clone, Copy, Debug)]
+pub enum Queue {
+    /// From the store to the hub.
+    Feed,
+    /// From the hub to one subscriber.
+    Subscriber,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let (mut registry, durations) =
+            (Registry::with_prefix("typingd"), Family::new_with_constructor(seconds as fn() -> Histogram));
+        let lateness = Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0]);
+        let metrics = Self {
+            registry: Registry::default(),
+            signals: Family::default(),
+            answers: Family::default(),
+            durations: durations.clone(),
+            changes: Family::default(),
+            lateness: lateness.clone(),
+            leases: Gauge::default(),
+            sides: Gauge::default(),
+            subscribers: Gauge::default(),
+            connections: Gauge::default(),
+            drops: Family::default(),
+            failures: Family::default(),
+            reloads: Family::default(),
+        };
+        registry.register("signals", "Signals heard, by door and decision", metrics.signals.clone());
+        registry.register("answers", "Requests answered, by door and status", metrics.answers.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "From a request's head to its answer's",
+            Unit::Seconds,
+            durations,
+        );
+        registry.register("changes", "Changes of leases, by reason", metrics.changes.clone());
+        registry.register_with_unit(
+            "expiry_lateness",
+            "From a lease's end to its being told",
+            Unit::Seconds,
+            lateness,
+        );
+        registry.register("leases", "Leases that live", metrics.leases.clone());
+        registry.register(
+            "sides",
+            "Sides that are remembered, with a lease or a fence",
+            metrics.sides.clone(),
+        );
+        registry.register("subscribers", "Streams that are open", metrics.subscribers.clone());
+        registry.register("connections", "Connections that are open", metrics.connections.clone());
+        registry.register("queue_drops", "What found no room in a queue", metrics.drops.clone());
+        registry.register(
+            "failed_authentications",
+            "Requests with wrong credentials",
+            metrics.failures.clone(),
+        );
+        registry.register("reloads", "Reloads of the configuration, by outcome", metrics.reloads.clone());
+        registry.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        Self { registry, ..metrics }
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_1, 4.0, 9))
+}
+
+impl Metrics {
+    /// A signal was heard.
+    pub fn heard(&self, door: &'static str, verdict: Verdict) {
+        let (decision, reason) = wire::words(verdict);
+        self.signals.get_or_create(&SignalLabels { door, decision, reason: reason.unwrap_or("") }).inc();
+    }
+
+    /// A request was answered.
+    pub fn answered(&self, door: &'static str, status: u16, took: std::time::Duration) {
+        self.answers.get_or_create(&AnswerLabels { door, status }).inc();
+        self.durations.get_or_create(&DoorLabels { door }).observe(took.as_secs_f64());
+    }
+
+    /// A request showed wrong credentials.
+    pub fn failed(&self, door: &'static str) {
+        self.failures.get_or_create(&DoorLabels { door }).inc();
+    }
+
+    /// A change was committed at `now`.
+    pub fn changed(&self, change: &Change, now: Time) {
+        let (word, reason) = wire::change_words(change.kind);
+        self.changes.get_or_create(&ChangeLabels { change: word, reason: reason.unwrap_or("") }).inc();
+        match change.kind {
+            ChangeKind::Started => {
+                self.leases.inc();
+            }
+            ChangeKind::Refreshed => {}
+            ChangeKind::Stopped(reason) => {
+                self.leases.dec();
+                if reason == typingd_core::StopReason::Expired {
+                    self.lateness.observe(now.since(change.lease.expires_at).as_secs_f64());
+                }
+            }
+        }
+    }
+
+    /// Something found no room.
+    pub fn dropped(&self, queue: Queue) {
+        let queue = match queue {
+            Queue::Feed => "feed",
+            Queue::Subscriber => "subscriber",
+        };
+        self.drops.get_or_create(&QueueLabels { queue }).inc();
+    }
+
+    /// The configuration was read again.
+    pub fn reloaded(&self, is_in_force: bool) {
+        let outcome = if is_in_force { "in_force" } else { "refused" };
+        self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// All of it, in the text form that Prometheus scrapes.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("a string takes all that is written");
+        text
+    }
+}

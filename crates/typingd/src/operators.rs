@@ -1,0 +1,67 @@
+//! The operators' listener: is it alive, is it ready, and what does it count.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::get;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use typingd_providers::Rejection;
+
+use crate::api::problem::Problem;
+use crate::gateway::Gateway;
+use crate::listener::{self, Framing, Request, Response};
+
+/// Connections of operators at a time.
+const CONNECTIONS: usize = 64;
+
+/// `/livez`, `/readyz` and `/metrics`.
+fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(gateway)
+}
+
+/// Whether it should be sent callers. It says no from the drain's beginning on.
+async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
+    if gateway.is_leaving.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (StatusCode::OK, "ready\n")
+    }
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> ([(http::HeaderName, &'static str); 1], String) {
+    gateway.metrics.sides.set(i64::try_from(gateway.engine.store().sides()).unwrap_or(i64::MAX));
+    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, text)], gateway.metrics.text())
+}
+
+/// Serves operators for ever.
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+    let router = router(gateway.clone());
+    listener::accept(listener, CONNECTIONS, |socket, _, place| {
+        let (router, limits) = (router.clone(), gateway.limits.listener.clone());
+        let service = move |request, framing| answer(router.clone(), request, framing);
+        tokio::spawn(async move {
+            let _place = place;
+            listener::connection(socket, limits, service, CancellationToken::new()).await;
+        });
+    })
+    .await;
+}
+
+async fn answer(router: Router, request: Request, framing: Framing) -> Response {
+    match framing {
+        Err(why) => Problem::from(Rejection::Malformed { why: why.into() }).into(),
+        Ok(()) => router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}),
+    }
+}

@@ -1,0 +1,487 @@
+//! Secrets and personal data, sent in every way there is: what is logged and counted, and what another tenant is told,
+//! holds none of it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use clap::Parser;
+use tracing::Level;
+use typingd::config::Config;
+use typingd::log;
+use typingd_providers::salesforce::{AssertionKey, ConnectedApp, ConnectedApps};
+use typingd_providers::{Patterns, Secret};
+
+use crate::support::{InProcess, config, post};
+
+/// What every secret of `acme` begins with.
+const SECRET: &str = "canarykey";
+const NATIVE_KEY: &str = "canarykey-native-QqZzXx";
+const PINNACLE_KEY: &str = "canarykey-pinnacle-QqZzXx";
+const KALEYRA_KEY: &str = "canarykeyKaleyraQqZzXx";
+const BASIC: &str = "canarykeyuser:canarykeypassword";
+const TOKEN: &str = "00Dxx0000000001!canarykeytoken";
+const NUMBER: &str = "14155559274";
+const NAME: &str = "Canary Wood";
+const TEXT: &str = "the canary sings";
+
+/// All that could be somebody's secret, number, name or message, in every spelling.
+fn canaries() -> Vec<String> {
+    let (number, basic) = (NUMBER, BASE64_STANDARD.encode(BASIC));
+    [NATIVE_KEY, PINNACLE_KEY, KALEYRA_KEY, BASIC, TOKEN, NAME, TEXT, number, &basic]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([
+            format!("+{number}"),
+            "1-415-555-9274".to_owned(),
+            "call.415.555.9274".to_owned(),
+            "415_5559274".to_owned(),
+            format!("{SECRET}{number}"),
+        ])
+        .collect()
+}
+
+/// Where a canary was found in a text, with what stands around it.
+fn found(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let basic = BASE64_STANDARD.encode(BASIC).to_ascii_lowercase();
+    for canary in [SECRET, &NAME.to_ascii_lowercase(), TEXT, &basic, "canary%20", "canary+wood"] {
+        if let Some(at) = lower.find(canary) {
+            let (from, to) = (at.saturating_sub(160), (at + 80).min(text.len()));
+            return Some(String::from_utf8_lossy(&text.as_bytes()[from..to]).into_owned());
+        }
+    }
+    // However a number is written: without the country, and whatever stands between its digits.
+    let has_number = |line: &&str| {
+        let digits: String = line.chars().filter(|c| c.is_ascii_digit() || c.is_whitespace()).collect();
+        digits.contains(&NUMBER[1..])
+    };
+    text.lines().find(has_number).map(str::to_owned)
+}
+
+#[track_caller]
+fn assert_clean(what: &str, text: &str) {
+    assert_eq!(found(text), None, "a canary in {what}");
+}
+
+#[test]
+fn a_canary_is_found_however_it_is_written() {
+    for canary in canaries() {
+        assert!(found(&format!("2026-11-21 request{{id=\"{canary}\"}}")).is_some(), "{canary}");
+    }
+    assert_clean("an innocent line", "2026-11-21T10:00:00.415555Z 9274 canary");
+}
+
+/// What a test's child is told to do, and that it is the child.
+const CHILD: &str = "TYPINGD_TEST_CHILD";
+
+/// Runs one test again in a process that has nothing else to log. Says what that wrote to its standard error.
+fn run_alone(test: &str, told: &str) -> String {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("canary::{test}"), "--nocapture"])
+        .env(CHILD, told)
+        .output()
+        .unwrap();
+    let written = String::from_utf8(child.stderr).unwrap();
+    assert!(child.status.success(), "{}{written}", String::from_utf8_lossy(&child.stdout));
+    println!("{}", String::from_utf8_lossy(&child.stdout));
+    written
+}
+
+/// What is logged, by all there is in the process and at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `acme` has the canaries as its credentials, and a connected app whose key panics.
+fn acme_with_canaries() -> Config {
+    let mut config = config(Duration::from_secs(20));
+    config.limits.failed_authentications_per_minute = u32::MAX;
+    config.tenancy.tenants[0].api_keys = vec![Secret::new(NATIVE_KEY)];
+    let accounts = &mut config.tenancy.accounts;
+    accounts.kaleyra[0].api_keys = vec![Secret::new(KALEYRA_KEY)];
+    accounts.kaleyra[0].basics = vec![Secret::new(BASIC)];
+    accounts.pinnacle[0].api_keys = vec![Secret::new(PINNACLE_KEY)];
+    let salesforce = &mut accounts.salesforce[0];
+    salesforce.tokens = vec![Secret::new(TOKEN)];
+    salesforce.common.aliases = BTreeMap::from([("b0ffeafe-1".into(), "desk".into())]);
+    salesforce.connected_apps = ConnectedApps::Only(vec![ConnectedApp {
+        issuer: "app".to_owned(),
+        key: Arc::new(Panicking),
+        subjects: Patterns::any(),
+        contexts: None,
+    }]);
+    config
+}
+
+/// Panics, and says what it was given.
+#[derive(Debug)]
+struct Panicking;
+
+impl AssertionKey for Panicking {
+    fn verifies(&self, message: &[u8], _: &[u8]) -> bool {
+        panic!("{TOKEN} of {NAME} at {NUMBER}: {}", String::from_utf8_lossy(message));
+    }
+}
+
+/// A request for a token, which panics.
+fn panicking() -> Vec<u8> {
+    let claims = format!(r#"{{"iss":"app","sub":"{NAME}","aud":"{NUMBER}","exp":1}}"#);
+    let [header, claims] = [r#"{"alg":"RS256"}"#, &claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let grant =
+        format!("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion={header}.{claims}.AA");
+    let request = String::from_utf8(post("/services/oauth2/token", "", &grant)).unwrap();
+    request.replace("application/json", "application/x-www-form-urlencoded").into_bytes()
+}
+
+const KALEYRA: &str = "/v1/XXXXX6913850XXXX/rcs/";
+const INTERACTIONS: &str = "/api/v1/interactions";
+
+fn kaleyra_headers() -> String {
+    format!("Authorization: Basic {}\r\napi-key: {KALEYRA_KEY}\r\n", BASE64_STANDARD.encode(BASIC))
+}
+
+fn pinnacle_headers() -> String {
+    format!("PINNACLE-API-KEY: {PINNACLE_KEY}\r\n")
+}
+
+fn native_headers() -> String {
+    format!("Authorization: Bearer {NATIVE_KEY}\r\n")
+}
+
+fn interaction(from: &str, payload: &str) -> Vec<u8> {
+    let json = format!(
+        r#"{{"to":"b0ffeafe-1","from":"{from}","interactions":[{{"timestamp":1688190840000,"interactionType":"EntryInteraction","payload":{payload}}}]}}"#
+    );
+    let body = format!("--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--b--\r\n");
+    let headers = format!(
+        "Authorization: Bearer {TOKEN}\r\nOrgId: 00Dxx0000000001\r\nRequestId: {NUMBER}\r\n\
+         AuthorizationContext: Partner1_ChannelDefinition1\r\n"
+    );
+    let request = String::from_utf8(post(INTERACTIONS, &headers, &body)).unwrap();
+    request.replace("application/json", "multipart/form-data; boundary=b").into_bytes()
+}
+
+/// Requests that are accepted, each with its status.
+fn good() -> Vec<(u16, Vec<u8>)> {
+    let number = NUMBER;
+    let native = |state: &str| {
+        format!(
+            r#"{{"channel":"kaleyra","agent":"{NATIVE_KEY}","user":"+{number}","composer":"user","participant":"{NAME}","state":"{state}"}}"#
+        )
+    };
+    let started = format!(
+        r#"{{"id":"{SECRET}{number}","entryType":"TypingStartedIndicator","timestamp":1688190840000}}"#
+    );
+    let message = format!(
+        r#"{{"id":"{number}","entryType":"Message","abstractMessage":{{"messageType":"StaticContentMessage","id":"{number}","staticContent":{{"formatType":"Text","text":"{TEXT}"}}}}}}"#
+    );
+    vec![
+        (
+            200,
+            post(
+                &format!("{KALEYRA}events"),
+                &kaleyra_headers(),
+                &format!(r#"{{"from":"kio_rcs","to":"+{number}","composing":{{}}}}"#),
+            ),
+        ),
+        (
+            200,
+            post(
+                &format!("{KALEYRA}messages"),
+                &kaleyra_headers(),
+                &format!(r#"{{"from":"kio_rcs","to":["{number}"],"text":"{TEXT}"}}"#),
+            ),
+        ),
+        (
+            200,
+            post(
+                "/messages/send/typing",
+                &pinnacle_headers(),
+                &format!(r#"{{"agentId":"agent_pinnacle","to":"+{number}"}}"#),
+            ),
+        ),
+        (
+            200,
+            post(
+                "/messages/send/rcs",
+                &pinnacle_headers(),
+                &format!(r#"{{"from":"agent_pinnacle","to":"+{number}","text":"{TEXT}"}}"#),
+            ),
+        ),
+        (202, interaction(NAME, &started)),
+        (202, interaction(NAME, &message)),
+        (200, post("/typing/v1/signals", &native_headers(), &native("composing"))),
+        (200, post("/typing/v1/signals", &native_headers(), &native("sent"))),
+        // What others must not see lives on.
+        (200, post("/typing/v1/signals", &native_headers(), &native("composing"))),
+        (
+            200,
+            post(
+                "/messages/send/typing",
+                &pinnacle_headers(),
+                &format!(r#"{{"agentId":"agent_pinnacle","to":"+{number}"}}"#),
+            ),
+        ),
+        (
+            200,
+            format!("GET /typing/v1/leases?user=%2B{number} HTTP/1.1\r\nHost: t\r\n{}\r\n", native_headers())
+                .into_bytes(),
+        ),
+    ]
+}
+
+/// Requests with a canary wherever one can be: few of them are accepted.
+fn bad(canary: &str) -> Vec<Vec<u8>> {
+    let mut requests = Vec::new();
+    let doors = [
+        (format!("POST {KALEYRA}events"), kaleyra_headers()),
+        (format!("POST {KALEYRA}messages"), kaleyra_headers()),
+        ("POST /messages/send/typing".to_owned(), pinnacle_headers()),
+        ("POST /messages/send/rcs".to_owned(), pinnacle_headers()),
+        (format!("POST {INTERACTIONS}"), format!("Authorization: Bearer {TOKEN}\r\n")),
+        ("POST /services/oauth2/token".to_owned(), String::new()),
+        ("POST /typing/v1/signals".to_owned(), native_headers()),
+        ("GET /typing/v1/leases".to_owned(), native_headers()),
+        ("GET /nowhere".to_owned(), native_headers()),
+    ];
+    let escaped = canary.replace(' ', "%20").replace('+', "%2B");
+    for (line, headers) in &doors {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut add = |line: String, more: &str, body: &str| {
+            let head = format!("{line} HTTP/1.1\r\nHost: t\r\n{headers}{more}");
+            requests.push(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
+        };
+        for path in [
+            format!("{path}/{escaped}"),
+            format!("/{escaped}{path}"),
+            format!("{path}?{escaped}"),
+            format!("{path}?{escaped}=1"),
+            format!("{path}?user={escaped}"),
+            format!("{path}?channel={escaped}"),
+            format!("{path}?agent={escaped}&agent={escaped}"),
+            format!("{path}?{canary}"),
+            format!("http://{escaped}{path}"),
+        ] {
+            add(format!("{method} {path}"), "", "");
+        }
+        add(format!("{canary} {path}"), "", "");
+        for header in [
+            "Authorization",
+            "api-key",
+            "PINNACLE-API-KEY",
+            "X-Request-Id",
+            "User-Agent",
+            "Cookie",
+            "X-Forwarded-For",
+            "Forwarded",
+            "traceparent",
+            "OrgId",
+            "RequestId",
+            "AuthorizationContext",
+            "Content-Type",
+            "Content-Encoding",
+            "Transfer-Encoding",
+            "Expect",
+            "Host",
+            "Range",
+            "Upgrade",
+        ] {
+            add(line.clone(), &format!("{header}: {canary}\r\n"), "{}");
+            add(line.clone(), &format!("{header}: Bearer {canary}\r\n"), "{}");
+        }
+        add(line.clone(), &format!("{}: 1\r\n", canary.replace(' ', "-")), "{}");
+        add(line.clone(), &format!("Content-Length: {canary}\r\n"), "{}");
+        for media_type in ["application/json", "multipart/form-data", "application/x-www-form-urlencoded"] {
+            let more = format!(
+                "Content-Type: {media_type}\r\nRequestId: 1\r\nOrgId: 00Dxx0000000001\r\nAuthorizationContext: Partner1_ChannelDefinition1\r\n"
+            );
+            for body in [
+                canary.to_owned(),
+                format!("\"{canary}\""),
+                format!("{{\"{canary}\":1}}"),
+                format!(
+                    "{{\"from\":\"{canary}\",\"to\":\"{canary}\",\"agentId\":\"{canary}\",\"composing\":\"{canary}\"}}"
+                ),
+                format!(
+                    "{{\"from\":\"kio_rcs\",\"to\":[\"{canary}\",\"{canary}\"],\"text\":[\"{canary}\"]}}"
+                ),
+                format!("{{\"from\":\"agent_pinnacle\",\"to\":\"{canary}\",\"options\":\"{canary}\"}}"),
+                format!(
+                    "{{\"channel\":\"{canary}\",\"agent\":\"{canary}\",\"user\":\"{canary}\",\"composer\":\"{canary}\",\"state\":\"{canary}\",\"ttl_ms\":\"{canary}\",\"{canary}\":{{\"{canary}\":[]}}}}"
+                ),
+                format!("{{\"to\":\"+{NUMBER}\",\"to\":\"{canary}\""),
+                format!("grant_type={escaped}&assertion={escaped}"),
+                format!(
+                    "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion={escaped}.{escaped}.{escaped}&{escaped}={escaped}&{escaped}"
+                ),
+                format!(
+                    "--{canary}\r\nContent-Disposition: form-data; name=\"{canary}\"; filename=\"{canary}\"\r\n{canary}: {canary}\r\n\r\n{canary}\r\n--{canary}--\r\n"
+                ),
+                format!(
+                    "--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{{\"to\":\"{canary}\",\"from\":\"{canary}\",\"interactions\":[{{\"timestamp\":1,\"interactionType\":\"{canary}\",\"payload\":{{\"id\":\"{canary}\",\"entryType\":\"{canary}\"}}}}]}}\r\n--b--\r\n"
+                ),
+            ] {
+                add(line.clone(), &more, &body);
+            }
+        }
+    }
+    // No HTTP at all, and what breaks off.
+    requests.push(format!("{canary}\r\n\r\n").into_bytes());
+    requests.push(
+        format!("POST /messages/send/typing HTTP/1.1\r\nHost: {canary}\r\n {canary}\r\n\r\n").into_bytes(),
+    );
+    requests.push(format!("POST /messages/send/typing HTTP/{canary}\r\n\r\n").into_bytes());
+    requests.push(format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", canary.repeat(3_000)).into_bytes());
+    requests
+}
+
+/// What `globex` asks, in ways that are answered by all kinds of problems.
+fn foreign() -> Vec<Vec<u8>> {
+    let get = |path: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer globex-key\r\n\r\n").into_bytes()
+    };
+    let native = |body: &str| post("/typing/v1/signals", "Authorization: Bearer globex-key\r\n", body);
+    let pinnacle =
+        |body: &str| post("/messages/send/typing", "PINNACLE-API-KEY: globex-pinnacle-key\r\n", body);
+    vec![
+        get("/typing/v1/leases"),
+        get("/typing/v1/leases?channel=kaleyra"),
+        get("/typing/v1/leases?channel=salesforce"),
+        get("/typing/v1/leases?agent=agent_pinnacle&agent="),
+        native("{}"),
+        native(r#"{"channel":"salesforce","agent":"desk","user":"x","composer":"user","state":"composing"}"#),
+        native(
+            r#"{"channel":"pinnacle","agent":"agent_pinnacle","user":"+14155550001","composer":"agent","state":"composing"}"#,
+        ),
+        native(
+            r#"{"channel":"pinnacle","agent":"agent_pinnacle","user":"+1415555","composer":"agent","state":"paused","turn":1}"#,
+        ),
+        pinnacle(r#"{"agentId":"agent_pinnacle","to":"+14155550001"}"#),
+        pinnacle(r#"{"agentId":"agent_globex","to":"nobody"}"#),
+        post(
+            "/v1/globex/rcs/events",
+            "api-key: globex-kaleyra-key\r\nAuthorization: Basic dXNlcjpwYXNz\r\n",
+            r#"{"from":"kio_rcs","to":"+14155550001","composing":{}}"#,
+        ),
+        post("/v1/XXXXX6913850XXXX/rcs/messages", "api-key: globex-kaleyra-key\r\n", "{}"),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
+    if std::env::var(CHILD).is_err() {
+        run_alone("no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant", "trace");
+        return;
+    }
+    let (log, _guard) = Log::start();
+    let gateway = InProcess::with(acme_with_canaries());
+    let mut ours = gateway.stream("", NATIVE_KEY).await;
+    let mut theirs = gateway.stream("", "globex-key").await;
+    assert_eq!(theirs.next().await.unwrap().data, serde_json::json!({"leases": []}));
+
+    for (status, request) in good() {
+        let answer = gateway.exchange(&request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+    let mut count = 0;
+    for canary in canaries() {
+        for request in bad(&canary) {
+            let mut wire = gateway.connect();
+            wire.send(&request).await;
+            wire.answer().await;
+            count += 1;
+        }
+    }
+    println!("{count} requests with a canary, {} bytes of log", log.text().len());
+
+    // A panic keeps neither this connection nor anybody else from going on.
+    let mut wire = gateway.connect();
+    let answer = wire.exchange(&panicking()).await;
+    assert_eq!(
+        (answer.status, answer.json()["error"].as_str()),
+        (500, Some("server_error")),
+        "{}",
+        answer.body
+    );
+    assert_clean("the answer after a panic", &answer.body);
+    assert_eq!(wire.exchange(&good().remove(0).1).await.status, 200);
+
+    for request in foreign() {
+        let answer = gateway.exchange(&request).await;
+        assert_clean("another tenant's answer", &format!("{answer:?}"));
+    }
+    let metrics = gateway.0.gateway().metrics.text();
+    assert!(metrics.contains("typingd_answers"), "{metrics}");
+    assert_clean("the metrics", &metrics);
+    let told = ours.next().await.and(ours.next().await).unwrap();
+    assert!(found(&told.data.to_string()).is_some(), "the stream of whose they are does show them");
+
+    gateway.0.drain().await;
+    while let Some(event) = theirs.next().await {
+        assert_clean("another tenant's stream", &format!("{event:?}"));
+    }
+    let log = log.text();
+    for line in ["answered", "a request could not be served: this is a bug", "draining"] {
+        assert!(log.contains(line), "{line}");
+    }
+    assert_clean("the log", &log);
+}
+
+/// What [`log::start`] takes.
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    log: log::Settings,
+}
+
+/// The child starts the log as the program does, for all of its process.
+#[tokio::test]
+async fn a_panic_is_logged_by_its_place_alone() {
+    if let Ok(format) = std::env::var(CHILD) {
+        let settings = CommandLine::parse_from(["typingd", "--log", "trace", "--log-format", &format]);
+        let _writing = log::start(settings.log);
+        let gateway = InProcess::with(acme_with_canaries());
+        assert_eq!(gateway.exchange(&panicking()).await.status, 500);
+        let outside = std::thread::spawn(|| panic!("{NATIVE_KEY} of {NAME}")).join();
+        assert!(outside.is_err());
+        return;
+    }
+    for format in ["pretty", "json"] {
+        let logged = run_alone("a_panic_is_logged_by_its_place_alone", format);
+        assert_eq!(logged.matches("a panic: this is a bug").count(), 2, "{logged}");
+        assert!(logged.contains("canary.rs:"), "the place: {logged}");
+        assert!(logged.contains("answered"), "{logged}");
+        assert_clean("the log", &logged);
+    }
+}
