@@ -95,6 +95,21 @@ pub struct Call {
     pub reply: Reply,
 }
 
+impl Call {
+    /// A call of an agent's, on a wire that puts nothing in order.
+    pub fn of_agent(conversations: Vec<Conversation>, signal: Option<Signal>, reply: Reply) -> Self {
+        Self {
+            conversations,
+            role: Role::Agent,
+            signal,
+            marks: Marks::default(),
+            opens_conversation: false,
+            reference: None,
+            reply,
+        }
+    }
+}
+
 /// How to answer an accepted call.
 pub type Reply = Box<dyn FnOnce(&Receipt) -> Response<Bytes> + Send>;
 

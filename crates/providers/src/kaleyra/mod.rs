@@ -18,11 +18,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
-use typingd_core::{Conversation, Marks, Role, Signal};
+use typingd_core::Signal;
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Provider, Receipt, Reply, account, head};
+use crate::{AccountId, Call, Caller, Provider, Receipt, account, head};
 
 const NAME: &str = "kaleyra";
 
@@ -110,7 +110,11 @@ impl Kaleyra {
         self.check_owns(account, &from)?;
         let conversations = vec![account.common.conversation(&from, user)];
         let reply = move |receipt: &Receipt| wire::typing_accepted(&to, receipt);
-        Ok(call(conversations, Signal::Composing { ttl: account.common.ttl }, Box::new(reply)))
+        Ok(Call::of_agent(
+            conversations,
+            Some(Signal::Composing { ttl: account.common.ttl }),
+            Box::new(reply),
+        ))
     }
 
     fn message(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
@@ -118,7 +122,7 @@ impl Kaleyra {
         self.check_owns(account, &from)?;
         let conversations = users.into_iter().map(|user| account.common.conversation(&from, user)).collect();
         let reply = move |receipt: &Receipt| wire::message_accepted(&to, receipt);
-        Ok(call(conversations, Signal::Sent, Box::new(reply)))
+        Ok(Call::of_agent(conversations, Some(Signal::Sent), Box::new(reply)))
     }
 
     fn check_owns(&self, account: &Account, agent: &str) -> Result<(), Rejection> {
@@ -210,17 +214,4 @@ fn split(path: &str) -> Option<(&str, &str)> {
     let rest = rest.strip_prefix("rcs")?;
     let is_whole = !sid.is_empty() && (rest.is_empty() || rest.starts_with('/'));
     is_whole.then_some((sid, rest))
-}
-
-/// A call of this door: agents alone make them, and nothing on this wire puts them in order.
-fn call(conversations: Vec<Conversation>, signal: Signal, reply: Reply) -> Call {
-    Call {
-        conversations,
-        role: Role::Agent,
-        signal: Some(signal),
-        marks: Marks::default(),
-        opens_conversation: false,
-        reference: None,
-        reply,
-    }
 }

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 use jiff::Timestamp;
-use typingd_core::{Conversation, Marks, Role, Signal, User};
+use typingd_core::{Conversation, Signal, User};
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Provider, Receipt, Reply, account, head};
+use crate::{AccountId, Call, Caller, Provider, Receipt, account, head};
 
 const NAME: &str = "pinnacle";
 
@@ -66,7 +66,11 @@ impl Pinnacle {
         let request::Typing { agent, to } = request::Typing::read(body)?;
         let conversation = self.conversation(account, &agent, &to)?;
         let reply = move |receipt: &Receipt| wire::typing_accepted(&agent, &to, receipt);
-        Ok(call(conversation, Some(Signal::Composing { ttl: account.common.ttl }), Box::new(reply)))
+        Ok(Call::of_agent(
+            vec![conversation],
+            Some(Signal::Composing { ttl: account.common.ttl }),
+            Box::new(reply),
+        ))
     }
 
     fn message(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
@@ -75,7 +79,7 @@ impl Pinnacle {
         // A message for later is accepted now, and the agent goes on typing until it goes out.
         let signal = (!is_scheduled).then_some(Signal::Sent);
         let reply = move |receipt: &Receipt| wire::message_accepted(&from, &to, receipt);
-        Ok(call(conversation, signal, Box::new(reply)))
+        Ok(Call::of_agent(vec![conversation], signal, Box::new(reply)))
     }
 
     fn conversation(&self, account: &Account, agent: &str, user: &User) -> Result<Conversation, Rejection> {
@@ -148,17 +152,4 @@ impl Provider for Pinnacle {
 enum Endpoint {
     Typing,
     Message,
-}
-
-/// A call of this door: agents alone make them, and nothing on this wire puts them in order.
-fn call(conversation: Conversation, signal: Option<Signal>, reply: Reply) -> Call {
-    Call {
-        conversations: vec![conversation],
-        role: Role::Agent,
-        signal,
-        marks: Marks::default(),
-        opens_conversation: false,
-        reference: None,
-        reply,
-    }
 }

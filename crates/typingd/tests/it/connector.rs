@@ -1,30 +1,17 @@
 //! A Salesforce connector against dev mode with nothing but its URLs changed: it asks for a token, and uses it with the
 //! org and the context it is set to.
 
-use std::process::Stdio;
-use std::time::Duration;
-
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use crate::support::Wire;
+use crate::support::{Wire, start_program};
 
 /// `{"alg":"RS256"}`, `{"iss":"3MVG9x","sub":"u@example.com","aud":"https://login.salesforce.com","exp":1}`, `signature`.
 const ASSERTION: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIzTVZHOXgiLCJzdWIiOiJ1QGV4YW1wbGUuY29tIiwiYXVkIjoiaHR0cHM6Ly9sb2dpbi5zYWxlc2ZvcmNlLmNvbSIsImV4cCI6MX0.c2lnbmF0dXJl";
 
 #[tokio::test]
 async fn a_connector_runs_against_dev_mode_unchanged() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_typingd"))
-        .args(["dev", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let first = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
-    let address = first.split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    let (_program, address) = start_program(&["dev"]).await;
+    let address = address.as_str();
     let connect = async || Wire::new(TcpStream::connect(address).await.unwrap());
 
     let form =

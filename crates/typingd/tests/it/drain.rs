@@ -1,31 +1,14 @@
 //! Going away: the real program, ended by a real signal.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::support::{InProcess, Wire, pinnacle_typing};
+use crate::support::{InProcess, Wire, pinnacle_typing, start_program};
 
 const TYPING: &str = r#"{"agentId":"agent_x","to":"+14155550123"}"#;
-
-/// The program in dev mode on a free port, and where it listens.
-async fn start(arguments: &[&str]) -> (Child, String) {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_typingd"))
-        .args(arguments)
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let first = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
-    let address = first.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    (program, address)
-}
 
 async fn connect(address: &str) -> Wire<TcpStream> {
     Wire::new(TcpStream::connect(address).await.unwrap())
@@ -33,7 +16,7 @@ async fn connect(address: &str) -> Wire<TcpStream> {
 
 #[tokio::test]
 async fn a_terminated_gateway_ends_every_lease_says_bye_and_exits_in_time() {
-    let (mut program, address) = start(&["dev"]).await;
+    let (mut program, address) = start_program(&["dev"]).await;
     let mut events = connect(&address).await.stream("", "dev-api-key").await;
     events.next().await;
     let hello_retry = events.retry_ms.take().unwrap();
@@ -63,7 +46,7 @@ async fn dev_mode_stays_on_this_machine() {
 
 #[tokio::test]
 async fn what_dev_mode_prints_can_be_pasted() {
-    let (_program, address) = start(&[]).await;
+    let (_program, address) = start_program(&[]).await;
     let welcome = typingd::dev::Welcome(address.parse().unwrap()).to_string();
     let commands: Vec<String> = welcome
         .split("\n\n")

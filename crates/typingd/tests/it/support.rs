@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, duplex,
 };
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -397,4 +399,19 @@ pub fn salesforce(entry: &str, id: &str, from: &str) -> Vec<u8> {
          AuthorizationContext: Partner1_ChannelDefinition1\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+/// The program in dev mode on a free port, and where it listens.
+pub async fn start_program(arguments: &[&str]) -> (Child, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_typingd"))
+        .args(arguments)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let first = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
+    let address = first.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    (program, address)
 }
