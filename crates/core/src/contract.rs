@@ -10,7 +10,7 @@ use crate::conversation::{Conversation, Role, Scope, Side, User};
 use crate::lease::SideState;
 use crate::policy::Policy;
 use crate::signal::{Marks, Signal, Source, Utterance};
-use crate::store::{Commit, Store, StoreError};
+use crate::store::{Commit, Presence, Store, StoreError};
 use crate::time::Time;
 use crate::transition::{ChangeKind, Input, Outcome, StopReason, Verdict, transition};
 
@@ -35,6 +35,7 @@ pub const CAPACITY: usize = 100;
 /// Where the store breaks the contract.
 pub async fn run<H: Harness>(fresh: impl AsyncFn() -> H) {
     an_update_is_kept_and_published(&fresh().await).await;
+    a_commit_says_whether_the_side_is_remembered(&fresh().await).await;
     commits_of_a_side_are_published_in_order(&fresh().await).await;
     a_side_is_due_at_its_deadline_and_not_before(&fresh().await).await;
     a_deadline_that_moves_is_followed(&fresh().await).await;
@@ -55,6 +56,17 @@ async fn an_update_is_kept_and_published<H: Harness>(harness: &H) {
     assert_eq!(say(harness, &side, sent(), 2_000).await.verdict, Verdict::Ended);
     let told: Vec<_> = changes(&harness.published().await);
     assert_eq!(told, [(side.clone(), ChangeKind::Started), (side, ChangeKind::Stopped(StopReason::Sent))]);
+}
+
+async fn a_commit_says_whether_the_side_is_remembered<H: Harness>(harness: &H) {
+    let side = side("acme", "rcs", "bot", "+1");
+    for (utterance, at) in [(sent(), 0), (composing(20_000), 0), (composing(20_000), 1), (sent(), 2)] {
+        say(harness, &side, utterance, at).await;
+    }
+    let commits = harness.published().await;
+    let told: Vec<_> =
+        commits.iter().map(|commit| commit.presence).filter(|p| *p != Presence::Unchanged).collect();
+    assert_eq!(told, [Presence::Appeared, Presence::Vanished]);
 }
 
 async fn commits_of_a_side_are_published_in_order<H: Harness>(harness: &H) {

@@ -28,6 +28,7 @@ const UNBOUNDED: Quota = Quota {
     burst: NonZeroU32::new(1_000_000).expect("it is not zero"),
     streams: usize::MAX,
     leases: usize::MAX,
+    sides: usize::MAX,
 };
 
 /// What dev mode can be told.

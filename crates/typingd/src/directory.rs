@@ -112,7 +112,11 @@ impl Directory {
     #[must_use]
     pub fn login(&self, presented: &str) -> Option<Login> {
         let key = self.hasher.hash(presented.as_bytes());
-        self.keys.get(&key).map(|tenant| Login { tenant: tenant.clone(), key })
+        // Nothing is no credential, even where somebody has configured its digest.
+        self.keys
+            .get(&key)
+            .filter(|_| !presented.is_empty())
+            .map(|tenant| Login { tenant: tenant.clone(), key })
     }
 
     /// Whether a text, which came as something else, is somebody's credential.

@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use tracing::error;
 use typingd_core::store::memory::MemoryStore;
 use typingd_core::store::{Listing, StoreError};
-use typingd_core::{Engine, IgnoreReason, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict};
+use typingd_core::{
+    Engine, IgnoreReason, Marks, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict,
+};
 use typingd_providers::Rejection;
 
 use crate::census::Census;
@@ -58,13 +60,17 @@ impl Gateway {
         &self,
         door: &'static str,
         side: &Side,
-        utterance: Utterance,
+        mut utterance: Utterance,
         now: Time,
     ) -> Result<Outcome, Rejection> {
         const FULL: Rejection = Rejection::TooMany { retry_after_s: 1 };
         let is_start = matches!(utterance.signal, Signal::Composing { .. });
-        if is_start && !self.has_room(side, utterance.participant.as_ref(), now).await {
-            return Err(FULL);
+        if !self.has_room(side.conversation.tenant()) {
+            if is_start && !self.extends(side, utterance.participant.as_ref(), now).await {
+                return Err(FULL);
+            }
+            // What ends something is taken for ever; what is lost is its fence.
+            utterance.marks = Marks::default();
         }
         let outcome = self.engine.say(side, utterance, now).await.map_err(|StoreError::Full| FULL)?;
         self.metrics.heard(door, outcome.verdict);
@@ -79,22 +85,24 @@ impl Gateway {
         }
     }
 
-    /// Whether the tenant may have one more lease, or the participant has one on this side that can be extended.
-    async fn has_room(&self, side: &Side, participant: Option<&Name>, now: Time) -> bool {
-        let conversation = &side.conversation;
-        let tenant = conversation.tenant();
+    /// Whether the gateway may remember more for the tenant.
+    fn has_room(&self, tenant: &Name) -> bool {
         let directory = self.directory.load();
-        let Some(quota) = directory.tenant(tenant).map(|info| info.quota.leases) else { return false };
-        if self.census.leases(tenant) < quota {
-            return true;
-        }
+        let count = self.census.of(tenant);
+        directory
+            .tenant(tenant)
+            .is_some_and(|info| count.leases < info.quota.leases && count.sides < info.quota.sides)
+    }
+
+    /// Whether the participant has a lease on this side that can be extended.
+    async fn extends(&self, side: &Side, participant: Option<&Name>, now: Time) -> bool {
+        let conversation = &side.conversation;
         let scope = Scope {
-            tenant: tenant.clone(),
+            tenant: conversation.tenant().clone(),
             channel: Some(conversation.channel().clone()),
             agent: Some(conversation.agent().clone()),
             user: Some(conversation.user().clone()),
         };
-        drop(directory);
         let listing = self.engine.leases(&scope, now, self.limits.listing).await;
         listing.leases.iter().any(|(live, lease)| live == side && lease.participant.as_ref() == participant)
     }

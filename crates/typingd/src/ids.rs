@@ -42,6 +42,12 @@ pub fn of_conversation(conversation: &Conversation) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// A payload's id as it is remembered: of one size, whatever the caller made of it.
+#[must_use]
+pub fn of_payload(id: &str) -> String {
+    blake3::hash(id.as_bytes()).to_hex()[..24].to_owned()
+}
+
 /// The header by which a caller may name its request, and by which it is named in the answer.
 pub const REQUEST_ID: &str = "x-request-id";
 

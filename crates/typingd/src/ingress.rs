@@ -13,7 +13,7 @@ use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use tower::ServiceExt;
 use tracing::{Instrument, debug, debug_span, error};
-use typingd_core::{Conversation, Outcome, Side, Source, Time, Utterance};
+use typingd_core::{Conversation, Marks, Outcome, Side, Source, Time, Utterance};
 use typingd_providers::{Call, Caller, Provider, Receipt, Refusal, Rejection, head};
 
 use crate::api::NATIVE;
@@ -138,6 +138,8 @@ impl Exchange<'_> {
         let Call { conversations, role, signal, marks, opens_conversation, reference, reply } = call;
         let Self { gateway, door, .. } = self;
         let now = gateway.clock.now();
+        let payload_id = marks.payload_id.map(|id| ids::of_payload(&id).into());
+        let marks = Marks { payload_id, ..marks };
         let mut outcomes = Vec::with_capacity(conversations.len());
         if let Some(signal) = signal {
             for conversation in &conversations {

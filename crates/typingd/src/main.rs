@@ -128,7 +128,9 @@ fn make_keys(command: KeysCommand) -> anyhow::Result<()> {
                 serve::load(&config.config)?.keys.pepper.context("the configuration has no `keys.pepper`")?;
             let given =
                 if stdin { Some(io::read_to_string(io::stdin().lock().take(64 * 1024))?) } else { None };
-            print(keys::credential(&hasher, given.as_deref().map(str::trim_end)))
+            let given = given.as_deref().map(str::trim_end);
+            anyhow::ensure!(given != Some(""), "there is no credential on standard input");
+            print(keys::credential(&hasher, given))
         }
     }
 }

@@ -114,7 +114,7 @@ async fn reload_on_hangup(mut hangup: Signal, path: PathBuf, gateway: Arc<Gatewa
 async fn reload(path: &Path, gateway: &Gateway) -> anyhow::Result<()> {
     let Config { tenancy, keys, policy, limits, .. } = load(path)?;
     // The tenants were read with these in mind.
-    anyhow::ensure!(keys.has_pepper_of(&gateway.keys), "`keys.pepper` has changed, which takes a restart");
+    anyhow::ensure!(keys.are_those_of(&gateway.keys), "`keys` has changed, which takes a restart");
     anyhow::ensure!(policy == *gateway.engine.policy(), "`policy` has changed, which takes a restart");
     if limits != gateway.limits {
         warn!("`limits` has changed, which takes effect at the next start");

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{AsOf, Commit, Due, Feed, Listing, Position, Store, StoreError};
+use super::{AsOf, Commit, Due, Feed, Listing, Position, Presence, Store, StoreError};
 use crate::conversation::{Conversation, Scope, Side};
 use crate::lease::SideState;
 use crate::time::Time;
@@ -65,25 +65,36 @@ impl<F: Feed> MemoryStore<F> {
             None => decide(&SideState::default()),
         };
         let deadline = decision.next.deadline();
-        match (slot, decision.next.is_empty()) {
+        let presence = match (slot, decision.next.is_empty()) {
             (Some(slot), true) => {
                 shard.remove(slot);
                 self.sides.fetch_sub(1, Ordering::Relaxed);
+                Presence::Vanished
             }
-            (Some(slot), false) => shard.replace(slot, decision.next),
-            (None, true) => {}
+            (Some(slot), false) => {
+                shard.replace(slot, decision.next);
+                Presence::Unchanged
+            }
+            (None, true) => Presence::Unchanged,
             (None, false) => {
                 if self.sides.fetch_add(1, Ordering::Relaxed) >= self.capacity {
                     self.sides.fetch_sub(1, Ordering::Relaxed);
                     return Err(StoreError::Full);
                 }
                 shard.insert(hash, side.clone(), decision.next);
+                Presence::Appeared
             }
-        }
+        };
         shard.sequence += 1;
         let position = Position { shard: number, sequence: shard.sequence };
         // Published under the lock: commits of a shard reach the feed in their order.
-        self.feed.publish(Commit { side: side.clone(), changes: decision.changes, position, deadline });
+        self.feed.publish(Commit {
+            side: side.clone(),
+            changes: decision.changes,
+            position,
+            deadline,
+            presence,
+        });
         Ok(decision.outcome)
     }
 

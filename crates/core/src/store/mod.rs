@@ -51,6 +51,19 @@ pub struct Commit {
     pub position: Position,
     /// When the side must be looked at next.
     pub deadline: Option<Time>,
+    /// Whether the side is remembered.
+    pub presence: Presence,
+}
+
+/// Whether a side is remembered after a commit, and was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is, and was not.
+    Appeared,
+    /// As before.
+    Unchanged,
+    /// It was, and is not.
+    Vanished,
 }
 
 /// A place in the order of commits. Only commits of one shard are ordered; all commits of one side are of one shard.

@@ -90,9 +90,10 @@ impl Kaleyra {
         let key = head::single(headers, "api-key").unwrap_or_default();
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
         let basic = head::authorization(headers, "Basic").and_then(|sent| BASE64_STANDARD.decode(sent).ok());
+        let has_basic = basic.is_some();
         let basic = self.hasher.hash(basic.as_deref().unwrap_or_default());
         let known = owner.map_or(slice::from_ref(&self.decoy), |owner| &self.basics[owner.0]);
-        let is_basic_right = known.contains(&basic);
+        let is_basic_right = known.contains(&basic) && has_basic;
 
         let owner = owner.ok_or(Rejection::Unauthenticated)?;
         let account = &self.accounts[owner.0];

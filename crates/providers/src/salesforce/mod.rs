@@ -117,7 +117,7 @@ impl Salesforce {
 
     /// Whose token and org these are. The same work is done for every wrong token.
     fn authenticate(&self, headers: &HeaderMap, org_id: &str, now: Timestamp) -> Result<Holder, Rejection> {
-        let token = head::authorization(headers, "Bearer");
+        let token = head::authorization(headers, "Bearer").filter(|token| !token.is_empty());
         let presented = token.unwrap_or_default();
         let configured = self.tokens.get(presented.as_bytes()).map(|id| (*id, None));
         let holder = configured.clone().or_else(|| self.holder(presented, now));

@@ -88,12 +88,18 @@ impl Salesforce {
     /// Where anybody was believed, as long as anybody is.
     pub(super) fn holder(&self, token: &str, now: Timestamp) -> Option<Holder> {
         let grant = self.token_keys.verify(token, now)?;
-        let id = match &grant.issuer {
-            Some(issuer) => self.issuers.app(issuer)?.0,
-            None => self.issuers.of_anybody()?,
+        let (id, app) = match &grant.issuer {
+            Some(issuer) => self.issuers.app(issuer).map(|(id, app)| (id, Some(app)))?,
+            None => (self.issuers.of_anybody()?, None),
         };
         let is_their_org = short_org_id(&self.accounts[id.0].org_id) == Some(&grant.org_id);
-        is_their_org.then_some((id, grant.contexts))
+        let is_their_user = app.is_none_or(|app| app.subjects.contain(&grant.subject));
+        // What was granted is worth no more than what would be granted now.
+        let contexts = match (grant.contexts, app.and_then(|app| app.contexts.as_ref())) {
+            (Some(granted), Some(now)) => Some(granted.into_iter().filter(|one| now.contains(one)).collect()),
+            (granted, now) => granted.or_else(|| now.cloned()),
+        };
+        (is_their_org && is_their_user).then_some((id, contexts))
     }
 }
 

@@ -3,7 +3,7 @@
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use typingd_providers::salesforce::{Account, ConnectedApps, Salesforce};
+use typingd_providers::salesforce::{Account, ConnectedApp, ConnectedApps, Salesforce};
 use typingd_providers::{AccountId, Caller, Claimed, Patterns, Provider, Refusal, Rejection, TokenKeys};
 
 use crate::exchange::jwt;
@@ -227,4 +227,23 @@ fn who_gave_any_assertion_keeps_its_own_org_and_context() {
         let (head, ()) = request.body(()).expect("the head is well-formed").into_parts();
         assert_eq!(door.admit(&head, NOW), expected, "{what}");
     }
+}
+
+#[test]
+fn a_token_is_worth_no_more_than_what_would_be_granted_now() {
+    let token = token(&door(salesforce_accounts()));
+    let now = |change: fn(&mut ConnectedApp)| {
+        let accounts = accounts_with(|account| {
+            let ConnectedApps::Only(apps) = &mut account.connected_apps else { panic!("it has an app") };
+            change(&mut apps[0]);
+        });
+        admit(&door(accounts), &token, NOW)
+    };
+    assert_eq!(now(|_| {}), LET_IN);
+    assert_eq!(now(|app| app.subjects = Patterns::new(["somebody@else.example"])), TURNED_AWAY);
+    assert_eq!(now(|app| app.contexts = Some(vec!["Dev_Channel".to_owned()])), LET_IN);
+    assert_eq!(
+        now(|app| app.contexts = Some(vec!["Other_Channel".to_owned()])),
+        Err(Rejection::Forbidden(typingd_providers::Bar::Context))
+    );
 }

@@ -270,12 +270,15 @@ impl KeysSection {
         let pepper = pepper.map(KeyHasher::new);
         let hasher = pepper.clone().unwrap_or(random.hasher);
         let tokens = self.tokens.iter().enumerate();
-        let mut tokens = tokens.map(|(at, key)| read(format!("keys.tokens[{at}]"), key));
-        let tokens = match tokens.next().transpose()? {
-            Some(signing) => TokenKeys::new(signing, tokens.collect::<Result<Vec<_>, _>>()?),
-            None => random.tokens,
+        let tokens =
+            tokens.map(|(at, key)| read(format!("keys.tokens[{at}]"), key)).collect::<Result<Vec<_>, _>>()?;
+        let (tokens, tokens_mark) = match tokens.split_first() {
+            Some((signing, older)) => {
+                (TokenKeys::new(*signing, older.iter().copied()), Some(blake3::hash(tokens.as_flattened())))
+            }
+            None => (random.tokens, None),
         };
-        Ok(Keys { hasher, pepper, tokens })
+        Ok(Keys { hasher, pepper, tokens, tokens_mark })
     }
 }
 

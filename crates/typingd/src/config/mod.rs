@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use blake3::Hash;
 use typingd_core::{Name, Policy};
 use typingd_providers::salesforce::TokenKeys;
 use typingd_providers::{Accounts, KeyHasher, Secret};
@@ -70,14 +71,16 @@ pub struct Keys {
     pub pepper: Option<KeyHasher>,
     /// What Salesforce access tokens are signed with.
     pub tokens: TokenKeys,
+    /// Tells configured token keys from others; `None` where none are configured.
+    pub tokens_mark: Option<Hash>,
 }
 
 impl Keys {
-    /// Whether digests made under the pepper of one are worth the same under the other's.
+    /// Whether digests and tokens are worth the same under both.
     #[must_use]
-    pub fn has_pepper_of(&self, other: &Self) -> bool {
-        let mark = |keys: &Self| keys.pepper.as_ref().map(|pepper| pepper.hash(b""));
-        mark(self) == mark(other)
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        let marks = |keys: &Self| (keys.pepper.as_ref().map(|pepper| pepper.hash(b"")), keys.tokens_mark);
+        marks(self) == marks(other)
     }
 
     /// Keys that end with this process.
@@ -86,6 +89,7 @@ impl Keys {
         Self {
             hasher: KeyHasher::new(ids::secret_key()),
             pepper: None,
+            tokens_mark: None,
             tokens: TokenKeys::new(ids::secret_key(), []),
         }
     }
@@ -113,6 +117,8 @@ pub struct Quota {
     pub streams: usize,
     /// Leases at a time.
     pub leases: usize,
+    /// Sides that are remembered at a time, with a lease or, for the fence's minute after it, without one.
+    pub sides: usize,
 }
 
 impl Default for Quota {
@@ -122,6 +128,7 @@ impl Default for Quota {
             burst: const { NonZeroU32::new(20_000).expect("it is not zero") },
             streams: 5_000,
             leases: 1_000_000,
+            sides: 1_000_000,
         }
     }
 }

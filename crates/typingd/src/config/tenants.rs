@@ -41,12 +41,13 @@ struct QuotaSection {
     burst: NonZeroU32,
     streams: usize,
     leases: usize,
+    sides: usize,
 }
 
 impl Default for QuotaSection {
     fn default() -> Self {
-        let Quota { requests_per_second, burst, streams, leases } = Quota::default();
-        Self { requests_per_second, burst, streams, leases }
+        let Quota { requests_per_second, burst, streams, leases, sides } = Quota::default();
+        Self { requests_per_second, burst, streams, leases, sides }
     }
 }
 
@@ -232,11 +233,11 @@ impl Reading<'_> {
     }
 
     fn tenant(&self, section: &TenantSection) -> Result<Tenant, ConfigError> {
-        let QuotaSection { requests_per_second, burst, streams, leases } = section.quota;
+        let QuotaSection { requests_per_second, burst, streams, leases, sides } = section.quota;
         Ok(Tenant {
             name: self.tenant.clone(),
             api_keys: self.secrets("api_keys", &section.api_keys)?,
-            quota: Quota { requests_per_second, burst, streams, leases },
+            quota: Quota { requests_per_second, burst, streams, leases, sides },
         })
     }
 
@@ -311,6 +312,12 @@ impl Reading<'_> {
             && section.org_id.bytes().all(|b| b.is_ascii_alphanumeric());
         if !is_id {
             return Err(self.error(at, "org_id", "expected an org's id, of 15 or 18 letters and digits"));
+        }
+        let names_contexts =
+            !section.contexts.is_empty() || section.connected_apps.iter().any(|app| app.contexts.is_some());
+        if matches!(section.authorization_context, ContextSection::Absent) && names_contexts {
+            let why = "no context is ever sent where this is `absent`: take `contexts` away, here and from connected apps";
+            return Err(self.error(at, "authorization_context", why));
         }
         let contexts =
             section.contexts.iter().map(|(name, addresses)| (name.clone(), Patterns::new(addresses)));

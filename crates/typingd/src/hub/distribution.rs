@@ -45,12 +45,12 @@ impl Feed for Outlet {
         if let Some(deadline) = commit.deadline {
             self.alarm.set(deadline);
         }
+        self.census.note(&commit);
         if commit.changes.is_empty() {
             return;
         }
         let now = self.clock.now();
         for change in &commit.changes {
-            self.census.note(commit.side.conversation.tenant(), change.kind);
             self.metrics.changed(change, now);
         }
         if self.items.try_send(Item::Commit(commit)).is_err() {

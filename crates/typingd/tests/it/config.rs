@@ -207,7 +207,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[tenants]]\nname = 'acme'\n[tenants.quota]\nrequests_per_minute = 1\n",
-        "line 4, tenants[0].quota.requests_per_minute: unknown field `requests_per_minute`, expected one of `requests_per_second`, `burst`, `streams`, `leases`",
+        "line 4, tenants[0].quota.requests_per_minute: unknown field `requests_per_minute`, expected one of `requests_per_second`, `burst`, `streams`, `leases`, `sides`",
     ),
     (
         "[[tenants]]\nname = 'acme'\n[[tenants.pinnacle]]\nagents = []\napi_key = 'CANARY'\n",
@@ -362,6 +362,10 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[[tenants]]\nname = 'acme'\n[[tenants.salesforce]]\norg_id = '00Dxx0000000001'\naddresses = ['*']\nauthorization_context = 'CANARY'\n",
         "line 6, tenants[0].salesforce[0].authorization_context: expected `required` or `absent`",
+    ),
+    (
+        "[[tenants]]\nname = 'acme'\n[[tenants.salesforce]]\norg_id = '00Dxx0000000001'\naddresses = ['*']\nauthorization_context = 'absent'\ncontexts = { One = ['*'] }\n",
+        "line 6, tenants[0].salesforce[0].authorization_context: no context is ever sent where this is `absent`: take `contexts` away, here and from connected apps",
     ),
     ("[policy]\nmin_ttl_ms = 0\n", "line 2, policy.min_ttl_ms: expected a number above 0"),
     (

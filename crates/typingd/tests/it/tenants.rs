@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::io::duplex;
 use tokio::task::yield_now;
+use typingd::census::Count;
 use typingd::config::{Config, Quota};
 use typingd::gateway::Gateway;
 use typingd::hub::{Delivery, Subscription};
@@ -195,7 +196,7 @@ impl Model {
         let lives =
             self.sides.iter().zip(self.live).filter_map(|(side, until)| Some((side, (until?, self.tenant))));
         assert_eq!(listed, lives.collect());
-        assert_eq!(gateway.census.leases(&self.tenant.into()), listed.len());
+        assert_eq!(gateway.census.of(&self.tenant.into()).leases, listed.len());
 
         let all = taken(&mut self.all);
         let told: Vec<Told> = all.iter().map(|event| self.read(event)).collect();
@@ -446,7 +447,7 @@ async fn who_has_all_its_leases_can_extend_and_end_them() {
     }
     tokio::time::sleep(Duration::from_secs(21)).await;
     assert_eq!(gateway.exchange(&pinnacle_typing("+14155557777")).await.decision(), "started", "all expired");
-    assert_eq!(gateway.0.gateway().census.leases(&"acme".into()), 1);
+    assert_eq!(gateway.0.gateway().census.of(&"acme".into()).leases, 1);
 }
 
 /// One exchange of somebody at this address.
@@ -575,4 +576,57 @@ async fn the_same_agents_and_numbers_of_two_tenants_are_two_conversations() {
     assert_eq!(theirs.whats(1).await, ["stopped paused"]);
     gateway.0.drain().await;
     assert_eq!(ours.whats(4).await, ["snapshot", "started", "stopped sent", "closed draining"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_for_a_tenant_is_bounded_and_its_ends_are_taken_all_the_same() {
+    let mut config = config(Duration::from_secs(20));
+    config.tenancy.tenants[0].quota.sides = 2;
+    let gateway = InProcess::with(config);
+    let say = |agent: &str, state: &str| {
+        signal(&format!(
+            r#"{{"channel":"pinnacle","agent":"{agent}","user":"+14155550123","composer":"agent","state":"{state}","turn":1}}"#
+        ))
+    };
+    // Each leaves a fence, as long as there is room for one.
+    for agent in ["a", "b", "c"] {
+        assert_eq!(gateway.exchange(&say(agent, "sent")).await.decision(), "ignored; reason=nothing_live");
+    }
+    assert_eq!(gateway.0.gateway().census.of(&"acme".into()), Count { leases: 0, sides: 2 });
+    assert_eq!(gateway.exchange(&say("d", "composing")).await.status, 429);
+    let globex = post(
+        "/messages/send/typing",
+        "PINNACLE-API-KEY: globex-pinnacle-key\r\n",
+        r#"{"agentId":"agent_globex","to":"+14155550123"}"#,
+    );
+    assert_eq!(gateway.exchange(&globex).await.decision(), "started", "nobody else is bounded by it");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(
+        gateway.exchange(&say("d", "composing")).await.decision(),
+        "started",
+        "the fences are forgotten"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_digest_of_nothing_lets_nobody_in() {
+    let mut config = config(Duration::from_secs(20));
+    let nothing = Secret::Hashed(config.keys.hasher.hash(b""));
+    config.tenancy.tenants[0].api_keys.push(nothing.clone());
+    config.tenancy.accounts.kaleyra[0].basics = vec![nothing.clone()];
+    config.tenancy.accounts.salesforce[0].tokens.push(nothing);
+    let gateway = InProcess::with(config);
+    let without = |request: Vec<u8>, header: &str| {
+        let request = String::from_utf8(request).unwrap();
+        let lines: Vec<&str> = request.split("\r\n").filter(|line| !line.starts_with(header)).collect();
+        lines.join("\r\n").into_bytes()
+    };
+    for request in [
+        without(get("/typing/v1/leases", ""), "Authorization:"),
+        get("/typing/v1/leases", ""),
+        without(kaleyra_typing("+14155550123"), "Authorization:"),
+        without(salesforce("TypingStartedIndicator", "1", "somebody"), "Authorization:"),
+    ] {
+        assert_eq!(gateway.exchange(&request).await.status, 401, "{}", String::from_utf8_lossy(&request));
+    }
 }
