@@ -9,14 +9,14 @@ use tracing::error;
 use typingd_core::store::memory::MemoryStore;
 use typingd_core::store::{Listing, StoreError};
 use typingd_core::{
-    Engine, IgnoreReason, Marks, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict,
+    Engine, IgnoreReason, LeaseView, Marks, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict,
 };
 use typingd_providers::Rejection;
 
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::{Keys, Limits, Tenancy};
-use crate::directory::{Contradiction, Directory};
+use crate::directory::{Contradiction, Directory, TenantInfo};
 use crate::hub::{Hub, Outlet};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
@@ -65,11 +65,14 @@ impl Gateway {
     ) -> Result<Outcome, Rejection> {
         const FULL: Rejection = Rejection::TooMany { retry_after_s: 1 };
         let is_start = matches!(utterance.signal, Signal::Composing { .. });
-        if !self.has_room(side.conversation.tenant()) {
-            if is_start && !self.extends(side, utterance.participant.as_ref(), now).await {
+        let (leases_fit, sides_fit) = self.room(side.conversation.tenant());
+        if is_start && !(leases_fit && sides_fit) {
+            let is_the_same = |lease: &LeaseView| lease.participant == utterance.participant;
+            if !self.is_live(side, now, is_the_same).await {
                 return Err(FULL);
             }
-            // What ends something is taken for ever; what is lost is its fence.
+        } else if !sides_fit && !self.is_live(side, now, |_| true).await {
+            // What ends something is always taken. Where nothing is live, what is lost is the fence it would leave.
             utterance.marks = Marks::default();
         }
         let outcome = self.engine.say(side, utterance, now).await.map_err(|StoreError::Full| FULL)?;
@@ -85,17 +88,16 @@ impl Gateway {
         }
     }
 
-    /// Whether the gateway may remember more for the tenant.
-    fn has_room(&self, tenant: &Name) -> bool {
+    /// Whether the tenant may have one more lease, and one more side that is remembered.
+    fn room(&self, tenant: &Name) -> (bool, bool) {
         let directory = self.directory.load();
+        let Some(TenantInfo { quota, .. }) = directory.tenant(tenant) else { return (false, false) };
         let count = self.census.of(tenant);
-        directory
-            .tenant(tenant)
-            .is_some_and(|info| count.leases < info.quota.leases && count.sides < info.quota.sides)
+        (count.leases < quota.leases, count.sides < quota.sides)
     }
 
-    /// Whether the participant has a lease on this side that can be extended.
-    async fn extends(&self, side: &Side, participant: Option<&Name>, now: Time) -> bool {
+    /// Whether such a lease lives on this side.
+    async fn is_live(&self, side: &Side, now: Time, is_such: impl Fn(&LeaseView) -> bool) -> bool {
         let conversation = &side.conversation;
         let scope = Scope {
             tenant: conversation.tenant().clone(),
@@ -104,7 +106,7 @@ impl Gateway {
             user: Some(conversation.user().clone()),
         };
         let listing = self.engine.leases(&scope, now, self.limits.listing).await;
-        listing.leases.iter().any(|(live, lease)| live == side && lease.participant.as_ref() == participant)
+        listing.leases.iter().any(|(live, lease)| live == side && is_such(lease))
     }
 
     /// The leases of a scope.

@@ -609,6 +609,32 @@ async fn what_is_remembered_for_a_tenant_is_bounded_and_its_ends_are_taken_all_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_its_quota_a_tenants_stragglers_are_still_told_from_news() {
+    for at_leases in [true, false] {
+        let mut config = config(Duration::from_secs(20));
+        let quota = &mut config.tenancy.tenants[0].quota;
+        *(if at_leases { &mut quota.leases } else { &mut quota.sides }) = 1;
+        let gateway = InProcess::with(config);
+        for (state, turn, decision) in [
+            ("composing", 2, "started"),
+            ("sent", 1, "ignored; reason=fenced"),
+            ("composing", 1, "ignored; reason=fenced"),
+            ("composing", 2, "extended"),
+            ("sent", 2, "ended"),
+        ] {
+            let request = signal(&format!(
+                r#"{{"channel":"pinnacle","agent":"a","user":"+14155550123","composer":"agent","state":"{state}","turn":{turn}}}"#
+            ));
+            assert_eq!(
+                gateway.exchange(&request).await.decision(),
+                decision,
+                "{state} {turn}, leases: {at_leases}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_digest_of_nothing_lets_nobody_in() {
     let mut config = config(Duration::from_secs(20));
     let nothing = Secret::Hashed(config.keys.hasher.hash(b""));
