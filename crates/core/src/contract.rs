@@ -291,7 +291,14 @@ impl Lcg {
             payload_id: (self.below(3) == 0).then(|| format!("id-{}", self.below(30)).into()),
         };
         let participant = (self.below(3) == 0).then(|| format!("rep-{}", self.below(2)).into());
-        Utterance { participant, signal, source: Source::OneShot, origin: "contract".into(), marks }
+        Utterance {
+            participant,
+            name: None,
+            signal,
+            source: Source::OneShot,
+            origin: "contract".into(),
+            marks,
+        }
     }
 }
 
@@ -328,6 +335,7 @@ fn sent() -> Utterance {
 fn utterance(signal: Signal) -> Utterance {
     Utterance {
         participant: None,
+        name: None,
         signal,
         source: Source::OneShot,
         origin: "contract".into(),

@@ -15,6 +15,8 @@ use crate::time::Time;
 pub struct Lease {
     /// Who of the side; `None` where the wire does not say.
     pub participant: Option<Name>,
+    /// What people call them, as was said last.
+    pub name: Option<Name>,
     /// Since when; an extension leaves it.
     pub started_at: Time,
     /// The end that everybody was told. While the lease lives, it lies ahead, and never after the true end.
@@ -61,6 +63,7 @@ impl Lease {
     pub fn view(&self) -> LeaseView {
         LeaseView {
             participant: self.participant.clone(),
+            name: self.name.clone(),
             started_at: self.started_at,
             expires_at: self.expires_at(),
             origin: self.origin.clone(),
@@ -73,6 +76,8 @@ impl Lease {
 pub struct LeaseView {
     /// Who of the side; `None` where the wire does not say.
     pub participant: Option<Name>,
+    /// What people call them.
+    pub name: Option<Name>,
     /// Since when.
     pub started_at: Time,
     /// Until when, unless something is said before; of a lease that stopped, when it did.

@@ -25,6 +25,8 @@ pub enum Signal {
 pub struct Utterance {
     /// One of several on the side; `None` where the wire does not say.
     pub participant: Option<Name>,
+    /// What people call them, for show: nobody is told apart by it.
+    pub name: Option<Name>,
     /// What is said.
     pub signal: Signal,
     /// The reason to believe a `Composing`: what must be released, or lapse, for it to end.

@@ -181,13 +181,16 @@ impl Deciding<'_> {
             if self.next.leases.len() >= self.policy.leases_per_side {
                 return Verdict::Ignored(IgnoreReason::Full);
             }
-            self.start(
-                said.participant.clone(),
-                said.origin.clone(),
-                turn,
+            self.start(Lease {
+                participant: said.participant.clone(),
+                name: said.name.clone(),
+                started_at: self.now,
+                announced_until: self.now,
                 guard,
-                SmallVec::from_slice(&[claim]),
-            );
+                turn,
+                origin: said.origin.clone(),
+                claims: SmallVec::from_slice(&[claim]),
+            });
             return Verdict::Started;
         };
         let lease = &mut self.next.leases[at];
@@ -198,6 +201,9 @@ impl Deciding<'_> {
             None => return Verdict::Ignored(IgnoreReason::Full),
         }
         lease.turn = lease.turn.max(turn);
+        if said.name.is_some() {
+            lease.name.clone_from(&said.name);
+        }
         if lease.expires_at() > before {
             lease.guard = guard;
         }
@@ -218,7 +224,7 @@ impl Deciding<'_> {
         for mut lease in ended {
             lease.claims.retain(|claim| claim.source.outlives_message());
             if !lease.claims.is_empty() {
-                self.start(lease.participant, lease.origin, None, lease.guard, lease.claims);
+                self.start(Lease { started_at: self.now, turn: None, ..lease });
             }
         }
         verdict
@@ -241,23 +247,7 @@ impl Deciding<'_> {
         Verdict::Ignored(IgnoreReason::Held)
     }
 
-    fn start(
-        &mut self,
-        participant: Option<Name>,
-        origin: Name,
-        turn: Option<u64>,
-        guard: Duration,
-        claims: SmallVec<[Claim; 1]>,
-    ) {
-        let mut lease = Lease {
-            participant,
-            started_at: self.now,
-            announced_until: self.now,
-            guard,
-            turn,
-            origin,
-            claims,
-        };
+    fn start(&mut self, mut lease: Lease) {
         lease.announced_until = lease.expires_at();
         self.changes.push(Change { kind: ChangeKind::Started, lease: lease.view() });
         self.next.leases.push(lease);

@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::sweeper::{self, Alarm};
 use crate::throttle::Failures;
+use crate::tickets::Tickets;
 use crate::{api, ingress, listener};
 
 /// How long requests that are being served may take when the gateway goes away, before the leases end.
@@ -55,7 +56,7 @@ impl App {
     /// # Errors
     /// Where the configuration contradicts itself.
     pub fn start(config: Config) -> anyhow::Result<Self> {
-        let Config { tenancy, keys, policy, limits, .. } = config;
+        let Config { tenancy, keys, policy, limits, origins, .. } = config;
         let clock = Clock::start();
         let (alarm, census, metrics) =
             (Arc::new(Alarm::default()), Arc::new(Census::default()), Arc::new(Metrics::default()));
@@ -66,7 +67,9 @@ impl App {
             hub,
             clock,
             directory: ArcSwap::from_pointee(Directory::new(tenancy, &keys, clock, None)?),
+            tickets: Tickets::new(keys.hasher.clone()),
             keys,
+            origins,
             census,
             failures: Failures::new(limits.failed_authentications_per_minute),
             opened: Opened::new(limits.opened),

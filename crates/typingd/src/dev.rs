@@ -18,6 +18,7 @@ use typingd_providers::{
 
 use crate::app::App;
 use crate::config::{Config, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use crate::origins::Origins;
 use crate::{listener, operators, serve};
 
 const TENANT: &str = "dev";
@@ -124,6 +125,7 @@ fn config(settings: &Settings, address: SocketAddr) -> Config {
         server: Server { listen: settings.listen, tls: None, operators: settings.operators },
         tenancy: Tenancy { tenants, accounts },
         keys: Keys::random(),
+        origins: Origins { allowed: Vec::new(), is_local: true },
         policy: Policy::default(),
         limits: Limits::default(),
     }

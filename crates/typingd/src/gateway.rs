@@ -16,11 +16,13 @@ use typingd_providers::Rejection;
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::{Keys, Limits, Tenancy};
-use crate::directory::{Contradiction, Directory, TenantInfo};
-use crate::hub::{Hub, Outlet};
+use crate::directory::{Contradiction, Directory, Login, TenantInfo};
+use crate::hub::{Hub, Outlet, Subscription};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
+use crate::origins::Origins;
 use crate::throttle::Failures;
+use crate::tickets::Tickets;
 
 /// The gateway's state.
 pub struct Gateway {
@@ -40,6 +42,10 @@ pub struct Gateway {
     pub failures: Failures,
     /// Which conversations a provider counts as open.
     pub opened: Opened,
+    /// What browsers are let in by.
+    pub tickets: Tickets,
+    /// Which web pages may come in.
+    pub origins: Origins,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether it is going away: operators are told so from the drain's beginning on.
@@ -107,6 +113,24 @@ impl Gateway {
         };
         let listing = self.engine.leases(&scope, now, self.limits.listing).await;
         listing.leases.iter().any(|(live, lease)| live == side && is_such(lease))
+    }
+
+    /// A place among those who watch.
+    ///
+    /// # Errors
+    /// [`Rejection::TooMany`] where there are as many as may be, [`Rejection::Unauthenticated`] where the credential
+    /// has just been revoked.
+    pub fn subscribe(&self, login: &Login) -> Result<Subscription, Rejection> {
+        let directory = self.directory.load_full();
+        let info = directory.tenant(&login.tenant).ok_or(Rejection::Unauthenticated)?;
+        let subscription = self.hub.subscribe(login.tenant.clone(), login.key, info.quota.streams);
+        let subscription = subscription.ok_or(Rejection::TooMany { retry_after_s: 5 })?;
+        // Whoever was let in just before a reload was not there to be closed by it.
+        if self.directory.load().is_good(&login.tenant, login.key) {
+            Ok(subscription)
+        } else {
+            Err(Rejection::Unauthenticated)
+        }
     }
 
     /// The leases of a scope.

@@ -12,6 +12,12 @@ pub fn unique() -> Uuid {
     Uuid::new_v4()
 }
 
+/// A number that nothing else in the fleet has.
+#[must_use]
+pub fn number() -> u64 {
+    unique().as_u64_pair().1
+}
+
 /// A key that nobody else has.
 #[must_use]
 pub fn secret_key() -> [u8; 32] {

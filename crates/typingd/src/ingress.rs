@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use tower::ServiceExt;
@@ -86,7 +87,8 @@ pub async fn serve(
         response.headers_mut().insert(ids::REQUEST_ID, id);
     }
     // Who keeps its connection while the gateway goes away sends the next request to nobody.
-    if !is_sound || gateway.is_leaving.load(Ordering::Relaxed) {
+    let stays_http = status != StatusCode::SWITCHING_PROTOCOLS;
+    if stays_http && (!is_sound || gateway.is_leaving.load(Ordering::Relaxed)) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -147,6 +149,7 @@ impl Exchange<'_> {
                 let origin = door.name().into();
                 let utterance = Utterance {
                     participant: None,
+                    name: None,
                     signal,
                     source: Source::OneShot,
                     origin,

@@ -15,12 +15,16 @@ pub const TYPING_EXPIRES_IN: HeaderName = HeaderName::from_static("typing-expire
 /// A lease, everywhere.
 #[derive(Serialize)]
 pub struct LeaseBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
     channel: &'a str,
     agent: &'a str,
     user: &'a str,
     composer: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     participant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     started_at: String,
     expires_at: String,
     remaining_ms: u64,
@@ -34,11 +38,13 @@ impl<'a> LeaseBody<'a> {
     pub fn new(side: &'a Side, lease: &'a LeaseView, now: Time, clock: &Clock) -> Self {
         let Side { conversation, role } = side;
         Self {
+            r#type: None,
             channel: conversation.channel(),
             agent: conversation.agent(),
             user: conversation.user().as_str(),
             composer: role.as_str(),
             participant: lease.participant.as_deref(),
+            name: lease.name.as_deref(),
             started_at: timestamp(clock.wall(lease.started_at)),
             expires_at: timestamp(clock.wall(lease.expires_at)),
             remaining_ms: remaining_ms(lease, now),
@@ -47,10 +53,60 @@ impl<'a> LeaseBody<'a> {
         }
     }
 
-    /// The same, of a lease that changed: where it stopped, with the reason.
+    /// The same, of a lease that changed: what became of it and, where it stopped, why.
     #[must_use]
     pub fn changed(self, kind: ChangeKind) -> Self {
-        Self { reason: change_words(kind).1, ..self }
+        let (word, reason) = change_words(kind);
+        Self { r#type: Some(word), reason, ..self }
+    }
+}
+
+/// What was decided about a signal.
+#[derive(Serialize)]
+pub struct DecisionBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#ref: Option<&'a str>,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// The ttl that was taken in place of the wish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clamped_ttl_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<LeaseBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_turn: Option<u64>,
+}
+
+impl<'a> DecisionBody<'a> {
+    /// The answer to a signal of this side.
+    #[must_use]
+    pub fn new(
+        side: &'a Side,
+        outcome: &'a Outcome,
+        clamped_ttl_ms: Option<u64>,
+        now: Time,
+        clock: &Clock,
+    ) -> Self {
+        let (decision, reason) = words(outcome.verdict);
+        let lease = outcome.lease.as_ref().map(|lease| LeaseBody::new(side, lease, now, clock));
+        Self {
+            r#type: None,
+            r#ref: None,
+            decision,
+            reason,
+            clamped_ttl_ms,
+            lease,
+            last_turn: outcome.last_turn,
+        }
+    }
+
+    /// The same as a frame of a socket, with the name that the signal came with.
+    #[must_use]
+    pub fn framed(self, reference: Option<&'a str>) -> Self {
+        Self { r#type: Some("decision"), r#ref: reference, ..self }
     }
 }
 

@@ -178,6 +178,7 @@ mod tests {
             let claim = Claim { source: Source::OneShot, until: Time::from_millis(at + 60_000) };
             let lease = Lease {
                 participant: None,
+                name: None,
                 started_at: Time::from_millis(at),
                 announced_until: claim.until,
                 guard: std::time::Duration::ZERO,

@@ -56,6 +56,7 @@ fn utterances() -> impl Strategy<Value = Utterance> {
     ];
     (participants(), signal, source, marks).prop_map(|(participant, signal, source, marks)| Utterance {
         participant,
+        name: None,
         signal,
         source,
         origin: "test".into(),

@@ -171,6 +171,7 @@ fn input(words: &[&str]) -> Input {
     };
     Input::Say(Utterance {
         participant,
+        name: None,
         signal,
         source: after("on").map_or(Source::OneShot, source),
         origin: "test".into(),

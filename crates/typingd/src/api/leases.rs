@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+use typingd_core::Scope;
 
 use super::problem::Problem;
 use super::{authenticate, scope, tenant};
@@ -20,7 +20,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
     let directory = gateway.directory.load_full();
     let login = authenticate(&gateway, &directory, &request)?;
     let info = tenant(&directory, &login)?;
-    let scope = scope::parse(request.uri(), login.tenant.clone(), &info.channels)?;
+    let scope = scope::parse(request.uri(), &[], &Scope::tenant(login.tenant.clone()), &info.channels)?;
     let now = gateway.clock.now();
     let mut listing = gateway.list(&scope, now).await?;
     listing.leases.sort_by(|(a, a_lease), (b, b_lease)| {
@@ -28,9 +28,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
     });
     let leases =
         listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, &gateway.clock)).collect();
-    let body = serde_json::to_vec(&Leases { leases }).expect("strings and numbers can always be written");
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = super::json(&Leases { leases });
+    super::forbid_storing(&mut response);
     Ok(response)
 }

@@ -1,21 +1,28 @@
 //! The native API, under `/typing/v1`.
 
+pub(crate) mod fields;
 mod leases;
 pub mod problem;
 mod scope;
 mod signals;
+mod socket;
 mod stream;
+mod ticket;
+pub(crate) mod tickets;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
 use typingd_providers::{Rejection, head};
 
 use crate::directory::{Directory, Login, TenantInfo};
 use crate::gateway::Gateway;
 use crate::ingress::Address;
+use crate::listener::Response;
 use problem::Problem;
 
 /// All paths of the native API, and the answer to every path that is nobody's.
@@ -25,9 +32,14 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/typing/v1/signals", post(signals::post).fallback(only("POST")))
         .route("/typing/v1/leases", get(leases::get).fallback(only("GET")))
         .route("/typing/v1/stream", get(stream::get).fallback(only("GET")))
+        .route("/typing/v1/socket", get(socket::get).fallback(only("GET")))
+        .route("/typing/v1/tickets", post(tickets::post).fallback(only("POST")))
         .fallback(async || Problem::from(Rejection::UnknownPath))
         .with_state(gateway)
 }
+
+/// More than any request or frame takes, in bytes.
+pub(crate) const BODY_LIMIT: usize = 16 * 1024;
 
 /// The native API's name among the doors.
 pub const NATIVE: &str = "native";
@@ -47,6 +59,19 @@ fn authenticate(gateway: &Gateway, directory: &Directory, request: &Request) -> 
 }
 
 /// What is known of who calls.
-fn tenant<'d>(directory: &'d Directory, login: &Login) -> Result<&'d TenantInfo, Rejection> {
+pub(crate) fn tenant<'d>(directory: &'d Directory, login: &Login) -> Result<&'d TenantInfo, Rejection> {
     directory.tenant(&login.tenant).ok_or(Rejection::Unauthenticated)
+}
+
+/// An answer in JSON.
+fn json(body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("strings and numbers can always be written");
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The answer is of this moment, or nobody else's business.
+fn forbid_storing(response: &mut Response) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

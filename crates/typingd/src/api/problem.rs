@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use axum::response::IntoResponse;
 use http::StatusCode;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
 use serde::Serialize;
 use typingd_providers::{Fault, Rejection};
 
 use crate::gateway::TooWide;
 use crate::listener::Response;
+use crate::origins::ForeignPage;
 
 /// What is wrong, as `application/problem+json`. Fields are named, values are never repeated.
 #[derive(Debug)]
@@ -17,12 +18,50 @@ pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
     faults: Vec<Fault>,
-    header: Option<(http::HeaderName, HeaderValue)>,
+    header: Option<Box<(http::HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into(), faults: Vec::new(), header: None }
+    }
+
+    /// What is asked for is served over a WebSocket alone.
+    pub fn upgrade_required() -> Self {
+        let header = (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        let detail = "this path speaks WebSocket, version 13, over HTTP/1.1";
+        Self { header: Some(Box::new(header)), ..Self::new(StatusCode::UPGRADE_REQUIRED, detail) }
+    }
+
+    /// The same as a frame of a socket, which goes on; with the name that came with what is refused.
+    #[must_use]
+    pub fn to_frame(&self, reference: Option<&str>) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Frame<'a> {
+            r#type: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            r#ref: Option<&'a str>,
+            status: u16,
+            detail: &'a str,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            errors: Vec<FieldError<'a>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after_s: Option<u64>,
+        }
+        let retry_after = self.header.as_deref().filter(|(name, _)| *name == RETRY_AFTER);
+        let frame = Frame {
+            r#type: "error",
+            r#ref: reference,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: self.errors(),
+            retry_after_s: retry_after.and_then(|(_, seconds)| seconds.to_str().ok()?.parse().ok()),
+        };
+        serde_json::to_vec(&frame).expect("strings and numbers can always be written")
+    }
+
+    fn errors(&self) -> Vec<FieldError<'_>> {
+        self.faults.iter().map(|fault| FieldError { field: &fault.field, detail: fault.why() }).collect()
     }
 }
 
@@ -54,11 +93,17 @@ impl From<Rejection> for Problem {
             Rejection::TooMany { retry_after_s } => Some((RETRY_AFTER, (*retry_after_s).into())),
             _ => None,
         };
-        let problem = Self { header, ..Self::new(status, rejection.to_string()) };
+        let problem = Self { header: header.map(Box::new), ..Self::new(status, rejection.to_string()) };
         match rejection {
             Rejection::Invalid(faults) => Self { faults, ..problem },
             _ => problem,
         }
+    }
+}
+
+impl From<ForeignPage> for Problem {
+    fn from(_: ForeignPage) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "pages of this origin may not come in: see `browsers.origins`")
     }
 }
 
@@ -89,17 +134,20 @@ struct FieldError<'a> {
 
 impl From<Problem> for Response {
     fn from(problem: Problem) -> Self {
-        let Problem { status, detail, faults, header } = problem;
-        let errors =
-            faults.iter().map(|fault| FieldError { field: &fault.field, detail: fault.why() }).collect();
+        let Problem { status, ref detail, ref header, .. } = problem;
         let title = status.canonical_reason().unwrap_or("Error");
-        let document =
-            Document { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, errors };
+        let document = Document {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail,
+            errors: problem.errors(),
+        };
         let body = serde_json::to_vec(&document).expect("strings and numbers can always be written");
         let mut response = Self::new(body.into());
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response.headers_mut().extend(header);
+        response.headers_mut().extend(header.as_deref().cloned());
         response
     }
 }

@@ -1,18 +1,23 @@
 //! Which conversations a query asks for: `?channel=&agent=&user=`.
 
 use http::Uri;
-use typingd_core::{Name, Scope, User};
+use typingd_core::Scope;
 use typingd_providers::json::is_plain_name;
 use typingd_providers::{FaultKind, Faults, Rejection, phone};
 
-use super::signals;
+use super::fields;
 use crate::directory::Channels;
 
-/// Reads a query's scope.
+/// Reads a query's scope, which lies within another. Parameters named in `beside` are somebody else's.
 ///
 /// # Errors
 /// [`Rejection::Invalid`] naming the parameters that are unknown, given twice, or not valid.
-pub(super) fn parse(uri: &Uri, tenant: Name, channels: &Channels) -> Result<Scope, Rejection> {
+pub(super) fn parse(
+    uri: &Uri,
+    beside: &[&str],
+    within: &Scope,
+    channels: &Channels,
+) -> Result<Scope, Rejection> {
     const EXPECTED: &str = "`channel`, `agent` and `user`, each at most once";
     let mut faults = Faults::default();
     let [mut channel, mut agent, mut user] = [None::<String>, None, None];
@@ -22,6 +27,7 @@ pub(super) fn parse(uri: &Uri, tenant: Name, channels: &Channels) -> Result<Scop
             "channel" => ("channel", &mut channel),
             "agent" => ("agent", &mut agent),
             "user" => ("user", &mut user),
+            other if beside.contains(&other) => continue,
             other => {
                 let name = if is_plain_name(other) { other } else { "(a parameter)" };
                 faults.add(name.to_owned(), FaultKind::Unknown, EXPECTED);
@@ -32,16 +38,11 @@ pub(super) fn parse(uri: &Uri, tenant: Name, channels: &Channels) -> Result<Scop
             faults.add(name, FaultKind::Repeated, EXPECTED);
         }
     }
-    let info = match &channel {
-        None => None,
-        Some(name) => signals::known_channel(&mut faults, channels, name),
-    };
-    let user = user.map(with_plus_restored).and_then(|user| match info {
-        Some(info) => signals::user(&mut faults, &user, info.kind),
-        None => Some(User::new(user)),
-    });
+    let user = user.map(with_plus_restored);
+    let given = [channel.as_deref(), agent.as_deref(), user.as_deref()];
+    let scope = fields::narrow(&mut faults, within, channels, given);
     faults.none()?;
-    Ok(Scope { tenant, channel: channel.map(Into::into), agent: agent.map(Into::into), user })
+    Ok(scope)
 }
 
 /// In a query an unescaped `+` means a space, and a phone number is often sent so: no name begins with one.

@@ -3,17 +3,31 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use typingd_core::Scope;
 
 use super::problem::Problem;
-use super::{authenticate, scope, tenant};
+use super::{authenticate, scope, tenant, ticket};
 use crate::gateway::Gateway;
 use crate::listener::Response;
+use crate::origins::Origins;
 use crate::subscribe::sse;
 
 pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
     let directory = gateway.directory.load_full();
-    let login = authenticate(&gateway, &directory, &request)?;
-    let info = tenant(&directory, &login)?;
-    let scope = scope::parse(request.uri(), login.tenant.clone(), &info.channels)?;
-    sse::stream(gateway, scope, login.key, info.quota.streams).await
+    let is_by_ticket = ticket::of(&request).is_some();
+    let (login, within) = if is_by_ticket {
+        let ticket = ticket::redeem(&gateway, &request)?;
+        (ticket.login, ticket.scope)
+    } else {
+        let login = authenticate(&gateway, &directory, &request)?;
+        let within = Scope::tenant(login.tenant.clone());
+        (login, within)
+    };
+    let channels = &tenant(&directory, &login)?.channels;
+    let scope = scope::parse(request.uri(), &[ticket::PARAMETER], &within, channels)?;
+    let mut response = sse::stream(gateway, scope, &login).await?;
+    if is_by_ticket {
+        Origins::expose(request.headers(), response.headers_mut());
+    }
+    Ok(response)
 }

@@ -13,6 +13,7 @@ use typingd_providers::KeyHasher;
 use typingd_providers::salesforce::TokenKeys;
 
 use super::{Config, Keys, Limits, Server, TlsFiles, env, locate, secret, tenants};
+use crate::origins::Origins;
 use crate::{hub, listener};
 
 /// The environment's variables.
@@ -108,6 +109,8 @@ struct File {
     #[serde(default)]
     operators: Operators,
     #[serde(default)]
+    browsers: Browsers,
+    #[serde(default)]
     keys: KeysSection,
     #[serde(default)]
     limits: LimitsSection,
@@ -143,6 +146,12 @@ impl Default for Operators {
     fn default() -> Self {
         Self { address: SocketAddr::from(([127, 0, 0, 1], 9090)) }
     }
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Browsers {
+    origins: Vec<String>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -232,6 +241,7 @@ impl File {
             },
             tenancy,
             keys,
+            origins: self.browsers.resolve()?,
             policy,
             limits: self.limits.resolve()?,
         })
@@ -257,6 +267,18 @@ impl Listen {
             (Some(_), None) => Err(error("listen", "TLS needs `key` beside `certificate`")),
             (None, Some(_)) => Err(error("listen", "TLS needs `certificate` beside `key`")),
         }
+    }
+}
+
+impl Browsers {
+    fn resolve(&self) -> Result<Origins, ConfigError> {
+        for (at, origin) in self.origins.iter().enumerate() {
+            if !Origins::is_origin(origin) {
+                let why = "expected a scheme, a host and perhaps a port, as in https://desk.example.com";
+                return Err(error(format!("browsers.origins[{at}]"), why));
+            }
+        }
+        Ok(Origins { allowed: self.origins.clone(), is_local: false })
     }
 }
 

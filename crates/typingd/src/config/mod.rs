@@ -16,6 +16,7 @@ use typingd_core::{Name, Policy};
 use typingd_providers::salesforce::TokenKeys;
 use typingd_providers::{Accounts, KeyHasher, Secret};
 
+use crate::origins::Origins;
 use crate::{hub, ids, listener};
 
 /// Everything there is to set.
@@ -27,6 +28,8 @@ pub struct Config {
     pub tenancy: Tenancy,
     /// What credentials are hashed and tokens signed with.
     pub keys: Keys,
+    /// Which web pages may come in.
+    pub origins: Origins,
     /// The engine's numbers.
     pub policy: Policy,
     /// What keeps strangers within bounds.

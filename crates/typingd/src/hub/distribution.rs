@@ -8,7 +8,7 @@ use tracing::warn;
 use typingd_core::store::{Commit, Feed};
 use typingd_core::{Conversation, Scope};
 
-use super::{Delivery, Farewell, Hub};
+use super::{Farewell, Hub};
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Queue};
@@ -104,7 +104,7 @@ impl Distribution {
                 closing = Some(farewell);
             }
         }
-        let gone = self.hub.lock().deliver_to_all(&Delivery::Lost);
+        let gone = self.hub.lock().deliver_loss();
         self.hub.fell_behind(gone);
         if let Some(farewell) = closing {
             self.close(farewell);
@@ -118,15 +118,14 @@ impl Distribution {
 
     fn distribute(&mut self, commit: &Commit) {
         let mut subscribers = self.hub.lock();
-        if subscribers.count == 0 {
+        if subscribers.is_empty() {
             return;
         }
         let mut gone = 0;
         for change in &commit.changes {
-            let event = self.events.change(&commit.side, change);
-            let delivery = Delivery::Change { position: commit.position, event };
+            let told = self.events.change(&commit.side, change);
             for scope in scopes_over(&commit.side.conversation) {
-                gone += subscribers.deliver(&scope, &delivery);
+                gone += subscribers.deliver(&scope, commit.position, &told);
             }
         }
         self.hub.fell_behind(gone);

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use blake3::Hash;
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use typingd_core::store::Position;
 use typingd_core::{Name, Scope};
@@ -21,6 +20,7 @@ pub use distribution::{Distribution, Outlet};
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Queue};
+use crate::subscribe::event::Told;
 use crate::sweeper::Alarm;
 use distribution::{Item, OUTLET};
 
@@ -48,32 +48,40 @@ impl Default for Limits {
     }
 }
 
+/// Those who watch, and what each of them watches.
 #[derive(Default)]
 struct Subscribers {
-    by_scope: HashMap<Scope, HashMap<u64, Subscriber>>,
+    members: HashMap<u64, Member>,
+    by_scope: HashMap<Scope, HashMap<(u64, Tag), mpsc::Sender<Delivery>>>,
     by_tenant: HashMap<Name, usize>,
-    count: usize,
     closed: Option<Farewell>,
 }
 
-struct Subscriber {
+struct Member {
+    tenant: Name,
     queue: mpsc::Sender<Delivery>,
     /// By which credential it came.
     key: Hash,
+    watching: Vec<(Tag, Scope)>,
     farewell: Arc<OnceLock<Farewell>>,
 }
+
+/// Tells one subscriber's scopes apart.
+pub type Tag = u32;
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
 pub enum Delivery {
-    /// A change, ready to be written. A snapshot that has seen its position has it already.
+    /// A change. A snapshot that has seen its position has it already.
     Change {
+        /// Which of the subscriber's scopes covers it.
+        tag: Tag,
         /// Where it stands in the order of commits.
         position: Position,
-        /// The event.
-        event: Bytes,
+        /// What to write.
+        told: Told,
     },
-    /// Changes were lost: only a new snapshot tells what is.
+    /// Changes were lost: only new snapshots tell what is.
     Lost,
 }
 
@@ -88,6 +96,19 @@ pub enum Farewell {
     Revoked,
     /// The gateway is going away.
     Draining,
+}
+
+impl Farewell {
+    /// As the native API spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooSlow => "too_slow",
+            Self::TooWide => "too_wide",
+            Self::Revoked => "revoked",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 impl Hub {
@@ -113,30 +134,28 @@ impl Hub {
         (hub, outlet, distribution)
     }
 
-    /// Starts to queue all that happens in a scope, for somebody who came by the credential `key`; `None` where there
-    /// are as many subscribers as may be, or the tenant has `quota` of them. Take the snapshot afterwards, and nothing
-    /// is missed.
+    /// A place for somebody of a tenant who came by the credential `key`; `None` where there are as many subscribers as
+    /// may be, or the tenant has `quota` of them.
     #[must_use]
-    pub fn subscribe(self: &Arc<Self>, scope: Scope, key: Hash, quota: usize) -> Option<Subscription> {
+    pub fn subscribe(self: &Arc<Self>, tenant: Name, key: Hash, quota: usize) -> Option<Subscription> {
         let (queue, deliveries) = mpsc::channel(self.limits.backlog);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let farewell = Arc::new(OnceLock::new());
         let mut subscribers = self.lock();
-        let of_tenant = subscribers.by_tenant.get(&scope.tenant).copied().unwrap_or(0);
-        if subscribers.count >= self.limits.subscribers || of_tenant >= quota {
+        let of_tenant = subscribers.by_tenant.get(&tenant).copied().unwrap_or(0);
+        if subscribers.members.len() >= self.limits.subscribers || of_tenant >= quota {
             return None;
         }
         if let Some(closed) = subscribers.closed {
             farewell.get_or_init(|| closed);
         } else {
-            let subscriber = Subscriber { queue, key, farewell: farewell.clone() };
-            subscribers.by_scope.entry(scope.clone()).or_default().insert(id, subscriber);
-            subscribers.count += 1;
-            *subscribers.by_tenant.entry(scope.tenant.clone()).or_default() += 1;
+            *subscribers.by_tenant.entry(tenant.clone()).or_default() += 1;
+            let member = Member { tenant, queue, key, watching: Vec::new(), farewell: farewell.clone() };
+            subscribers.members.insert(id, member);
             self.metrics.subscribers.inc();
         }
         drop(subscribers);
-        Some(Subscription { hub: self.clone(), scope, id, deliveries, farewell })
+        Some(Subscription { hub: self.clone(), id, next_tag: 0, deliveries, farewell })
     }
 
     /// Says farewell to everybody, now and from now on, after all that was committed before.
@@ -147,14 +166,7 @@ impl Hub {
 
     /// Closes whoever came by a credential that `is_good` does not know any more.
     pub fn close_revoked(&self, is_good: impl Fn(&Name, Hash) -> bool) {
-        let mut subscribers = self.lock();
-        let gone = subscribers.retain(|scope, subscriber| {
-            let stays = is_good(&scope.tenant, subscriber.key);
-            if !stays {
-                subscriber.farewell.get_or_init(|| Farewell::Revoked);
-            }
-            stays
-        });
+        let gone = self.lock().dismiss(Farewell::Revoked, |member| is_good(&member.tenant, member.key));
         self.left(gone);
     }
 
@@ -174,78 +186,106 @@ impl Hub {
 }
 
 impl Subscribers {
-    /// Puts a delivery on the queue of each who watches this scope, and says how many fell behind.
-    fn deliver(&mut self, scope: &Scope, delivery: &Delivery) -> usize {
-        let Some(watching) = self.by_scope.get_mut(scope) else { return 0 };
-        let before = watching.len();
-        watching.retain(|_, subscriber| subscriber.take(delivery));
-        let gone = before - watching.len();
-        self.leave(&scope.tenant, gone);
-        gone
+    fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
-    fn deliver_to_all(&mut self, delivery: &Delivery) -> usize {
-        self.retain(|_, subscriber| subscriber.take(delivery))
+    /// Puts a change on the queue of each who watches this scope, and says how many fell behind.
+    fn deliver(&mut self, scope: &Scope, position: Position, told: &Told) -> usize {
+        let Some(watching) = self.by_scope.get(scope) else { return 0 };
+        let is_full = |((id, tag), queue): (&(u64, Tag), &mpsc::Sender<Delivery>)| {
+            // Whoever has gone has left the hub before, so that the queue can only be full.
+            let delivery = Delivery::Change { tag: *tag, position, told: told.clone() };
+            queue.try_send(delivery).is_err().then_some(*id)
+        };
+        let slow: Vec<u64> = watching.iter().filter_map(is_full).collect();
+        self.let_fall(&slow)
     }
 
-    /// Keeps whom `stays` says, and says how many went.
-    fn retain(&mut self, stays: impl Fn(&Scope, &Subscriber) -> bool) -> usize {
-        let mut gone = Vec::new();
-        for (scope, watching) in &mut self.by_scope {
-            let before = watching.len();
-            watching.retain(|_, subscriber| stays(scope, subscriber));
-            gone.push((scope.tenant.clone(), before - watching.len()));
-        }
-        gone.into_iter().map(|(tenant, count)| self.leave(&tenant, count)).sum()
+    /// Tells everybody that changes were lost, and says how many fell behind.
+    fn deliver_loss(&mut self) -> usize {
+        let is_full =
+            |(id, member): (&u64, &Member)| member.queue.try_send(Delivery::Lost).is_err().then_some(*id);
+        let slow: Vec<u64> = self.members.iter().filter_map(is_full).collect();
+        self.let_fall(&slow)
     }
 
-    /// So many of a tenant have gone.
-    fn leave(&mut self, tenant: &Name, count: usize) -> usize {
-        self.count -= count;
-        if let Some(of_tenant) = self.by_tenant.get_mut(tenant) {
-            *of_tenant -= count;
-            if *of_tenant == 0 {
-                self.by_tenant.remove(tenant);
-            }
-        }
-        count
+    fn let_fall(&mut self, slow: &[u64]) -> usize {
+        slow.iter().filter_map(|id| self.remove(*id)).map(|member| member.bid(Farewell::TooSlow)).count()
+    }
+
+    /// Says farewell to all but those who `stay`, and says how many went.
+    fn dismiss(&mut self, farewell: Farewell, stays: impl Fn(&Member) -> bool) -> usize {
+        let gone: Vec<u64> =
+            self.members.iter().filter(|(_, member)| !stays(member)).map(|(id, _)| *id).collect();
+        gone.iter().filter_map(|id| self.remove(*id)).map(|member| member.bid(farewell)).count()
     }
 
     fn close(&mut self, farewell: Farewell) -> usize {
         self.closed = Some(farewell);
-        self.retain(|_, subscriber| {
-            subscriber.farewell.get_or_init(|| farewell);
-            false
-        })
+        self.dismiss(farewell, |_| false)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Member> {
+        let member = self.members.remove(&id)?;
+        for (tag, scope) in &member.watching {
+            self.unwatch(scope, id, *tag);
+        }
+        if let Some(of_tenant) = self.by_tenant.get_mut(&member.tenant) {
+            *of_tenant -= 1;
+            if *of_tenant == 0 {
+                self.by_tenant.remove(&member.tenant);
+            }
+        }
+        Some(member)
+    }
+
+    fn unwatch(&mut self, scope: &Scope, id: u64, tag: Tag) {
+        let Some(watching) = self.by_scope.get_mut(scope) else { return };
+        watching.remove(&(id, tag));
+        if watching.is_empty() {
+            self.by_scope.remove(scope);
+        }
     }
 }
 
-impl Subscriber {
-    /// Whether it is still to be served.
-    fn take(&self, delivery: &Delivery) -> bool {
-        // Whoever has gone has left the hub before, so that the queue can only be full.
-        let has_room = self.queue.try_send(delivery.clone()).is_ok();
-        if !has_room {
-            self.farewell.get_or_init(|| Farewell::TooSlow);
-        }
-        has_room
+impl Member {
+    fn bid(self, farewell: Farewell) {
+        self.farewell.get_or_init(|| farewell);
     }
 }
 
 /// A place in the hub; dropping it gives it up.
 pub struct Subscription {
     hub: Arc<Hub>,
-    scope: Scope,
     id: u64,
+    next_tag: Tag,
     deliveries: mpsc::Receiver<Delivery>,
     farewell: Arc<OnceLock<Farewell>>,
 }
 
 impl Subscription {
-    /// What is watched.
-    #[must_use]
-    pub fn scope(&self) -> &Scope {
-        &self.scope
+    /// Starts to queue all that happens in a scope. Take the snapshot afterwards, and nothing is missed.
+    pub fn watch(&mut self, scope: Scope) -> Tag {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        let mut subscribers = self.hub.lock();
+        // Who has been dismissed is not told anything any more.
+        if let Some(member) = subscribers.members.get_mut(&self.id) {
+            member.watching.push((tag, scope.clone()));
+            let queue = member.queue.clone();
+            subscribers.by_scope.entry(scope).or_default().insert((self.id, tag), queue);
+        }
+        tag
+    }
+
+    /// Stops to queue what happens in a scope. What is queued already stays.
+    pub fn unwatch(&mut self, tag: Tag) {
+        let mut subscribers = self.hub.lock();
+        let Some(member) = subscribers.members.get_mut(&self.id) else { return };
+        let Some(at) = member.watching.iter().position(|(watched, _)| *watched == tag) else { return };
+        let (_, scope) = member.watching.swap_remove(at);
+        subscribers.unwatch(&scope, self.id, tag);
     }
 
     /// Waits for news and takes up to `limit` of them; none means that the subscription has ended.
@@ -264,13 +304,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut subscribers = self.hub.lock();
-        let Some(watching) = subscribers.by_scope.get_mut(&self.scope) else { return };
-        let was_there = watching.remove(&self.id).is_some();
-        if watching.is_empty() {
-            subscribers.by_scope.remove(&self.scope);
-        }
-        let gone = subscribers.leave(&self.scope.tenant, usize::from(was_there));
-        self.hub.left(gone);
+        let was_there = self.hub.lock().remove(self.id).is_some();
+        self.hub.left(usize::from(was_there));
     }
 }

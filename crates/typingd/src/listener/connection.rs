@@ -1,14 +1,18 @@
 //! What a connection is busy with: where its requests begin and end, as far as can be seen from its bytes and bodies.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::framing::{Head, HeadWatch};
 
@@ -38,6 +42,14 @@ pub(super) struct State {
     /// Whether a request was, or may have been, sent behind another before that one was answered. From then on, nobody
     /// here knows where a head begins, nor whether one has.
     is_pipelined: bool,
+    /// Who has the connection once it speaks HTTP no more.
+    successor: Option<Successor>,
+}
+
+/// What goes on over a connection that was handed over.
+pub(super) struct Successor {
+    pub(super) on_upgrade: OnUpgrade,
+    pub(super) run: Box<dyn FnOnce(Upgraded) -> BoxFuture<'static, ()> + Send>,
 }
 
 /// What was read behind a head: the request's body and, if it is more, the beginning of the next head.
@@ -71,6 +83,8 @@ pub(super) enum Phase {
     Serving,
     /// Nothing is awaited.
     Idle,
+    /// It speaks another protocol now, which has deadlines of its own.
+    HandedOver,
 }
 
 impl Connection {
@@ -83,12 +97,16 @@ impl Connection {
             body_length: None,
             after_head: AfterHead::default(),
             is_pipelined: false,
+            successor: None,
         };
         Self(Arc::new(Mutex::new(state)))
     }
 
     /// A request's head is complete. Says what was seen of it.
-    pub(super) fn begin(&self, request: http::Request<Incoming>) -> (Request, Head) {
+    pub(super) fn begin(&self, mut request: http::Request<Incoming>) -> (Request, Head) {
+        if let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() {
+            request.extensions_mut().insert(Handover { connection: self.clone(), on_upgrade });
+        }
         let mut state = self.lock();
         state.enter(Phase::Serving);
         state.is_body_left = !http_body::Body::is_end_stream(request.body());
@@ -101,9 +119,13 @@ impl Connection {
 
     /// The request is answered. A connection on which a piece of its body is still to come cannot be used again.
     pub(super) fn end(&self, mut response: Response) -> http::Response<ResponseBody> {
-        if self.lock().is_body_left {
+        let mut state = self.lock();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            state.enter(Phase::HandedOver);
+        } else if state.is_body_left {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        drop(state);
         response.map(|body| ResponseBody { body, connection: self.clone() })
     }
 
@@ -118,15 +140,23 @@ impl State {
         self.epoch += 1;
     }
 
+    /// Who goes on over the connection, where it was handed over.
+    pub(super) fn take_successor(&mut self) -> Option<Successor> {
+        self.successor.take().filter(|_| self.phase == Phase::HandedOver)
+    }
+
     /// A request has had its answer. The next head may have begun behind it, and then is as urgent as any.
     fn finish(&mut self) {
+        if self.phase == Phase::HandedOver {
+            return;
+        }
         self.is_pipelined |= self.after_head.exceeds(self.body_length);
         self.enter(if self.is_pipelined { Phase::Head } else { Phase::Idle });
     }
 
     /// Bytes have come.
     pub(super) fn note_read(&mut self, bytes: &[u8], watch: &mut HeadWatch) {
-        if self.is_pipelined {
+        if self.is_pipelined || self.phase == Phase::HandedOver {
             return;
         }
         if self.phase == Phase::Idle {
@@ -139,6 +169,26 @@ impl State {
             self.after_head = AfterHead::default();
             self.after_head.note(&bytes[bytes.len() - rest..]);
         }
+    }
+}
+
+/// Lets whoever answers a request with 101 take its connection over. It is among the extensions of a request that asks
+/// for another protocol.
+#[derive(Clone)]
+pub struct Handover {
+    connection: Connection,
+    on_upgrade: OnUpgrade,
+}
+
+impl Handover {
+    /// From the answer on, the connection is the successor's. It ends with what the successor does, and counts among the
+    /// open ones until then.
+    pub fn to<F>(self, successor: impl FnOnce(Upgraded) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let run = Box::new(move |upgraded| Box::pin(successor(upgraded)) as BoxFuture<'static, ()>);
+        self.connection.lock().successor = Some(Successor { on_upgrade: self.on_upgrade, run });
     }
 }
 

@@ -49,7 +49,7 @@ impl<IO> Guarded<IO> {
             (state.phase, state.epoch)
         };
         let timeout = match phase {
-            Phase::Serving => return Poll::Pending,
+            Phase::Serving | Phase::HandedOver => return Poll::Pending,
             Phase::Head => self.head_timeout,
             Phase::Idle => self.idle_timeout,
         };

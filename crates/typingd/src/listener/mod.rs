@@ -25,9 +25,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-pub use connection::{Request, RequestBody, Response};
+pub use connection::{Handover, Request, RequestBody, Response};
 
-use connection::Connection;
+use connection::{Connection, Successor};
 use guard::Guarded;
 
 /// Whether a request can be delimited and addressed in one way only, and if not, what is wrong with it.
@@ -102,7 +102,7 @@ pub async fn accept(
     }
 }
 
-/// Serves one connection to its end. From `closing` on, it only finishes what it began.
+/// Serves one connection to its end, also where it is handed over to another protocol. From `closing` on, it only finishes what it began.
 pub async fn connection<IO, S, F>(io: IO, limits: Limits, service: S, closing: CancellationToken)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -110,9 +110,10 @@ where
     F: Future<Output = Response> + Send + 'static,
 {
     let state = Connection::new();
+    let served = state.clone();
     let guarded = Guarded::new(io, state.clone(), &limits);
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (state, service) = (state.clone(), service.clone());
+        let (state, service) = (served.clone(), service.clone());
         async move {
             let (request, head) = state.begin(request);
             let framing = framing::check(&request, head);
@@ -126,6 +127,7 @@ where
             .max_headers(limits.headers)
             .max_buf_size(limits.head_bytes)
             .serve_connection(TokioIo::new(guarded), service)
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -136,5 +138,13 @@ where
     };
     if let Err(error) = ended {
         debug!(%error, "a connection was cut");
+        return;
+    }
+    let successor = state.lock().take_successor();
+    if let Some(Successor { on_upgrade, run }) = successor {
+        match on_upgrade.await {
+            Ok(upgraded) => run(upgraded).await,
+            Err(error) => debug!(%error, "a connection could not be handed over"),
+        }
     }
 }

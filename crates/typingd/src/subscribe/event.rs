@@ -1,5 +1,7 @@
-//! The events of the native streams, each written once for all who get it.
+//! What those who watch are told: each change written once for all of them, as an event of a stream whose data is the
+//! frame of a socket.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,26 +33,61 @@ impl Events {
     }
 
     /// `started`, `refreshed` or `stopped`.
-    pub fn change(&mut self, side: &Side, change: &Change) -> Bytes {
+    pub fn change(&mut self, side: &Side, change: &Change) -> Told {
         self.number += 1;
         let lease = LeaseBody::new(side, &change.lease, self.clock.now(), &self.clock);
         let (name, _) = wire::change_words(change.kind);
-        event(&format!("{}-{}", self.boot, self.number), name, &lease.changed(change.kind))
+        Told::write(&format!("{}-{}", self.boot, self.number), name, &lease.changed(change.kind))
     }
 }
 
-/// `snapshot`: all that lives in a scope, in place of whatever was known.
+/// An event as it is told. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Told {
+    event: Bytes,
+    data: Range<usize>,
+}
+
+impl Told {
+    fn write(id: &str, name: &str, data: &impl Serialize) -> Self {
+        let mut event = format!("id: {id}\nevent: {name}\ndata: ").into_bytes();
+        let start = event.len();
+        serde_json::to_writer(&mut event, data).expect("strings and numbers can always be written");
+        let data = start..event.len();
+        event.extend_from_slice(b"\n\n");
+        Self { event: event.into(), data }
+    }
+
+    /// As an event of a stream.
+    #[must_use]
+    pub fn event(&self) -> &Bytes {
+        &self.event
+    }
+
+    /// As the text of a socket's frame.
+    #[must_use]
+    pub fn frame(&self) -> Bytes {
+        self.event.slice(self.data.clone())
+    }
+}
+
+/// `snapshot`: all that lives in a scope, in place of whatever was known. A socket has several scopes, and names the
+/// subscription.
 #[must_use]
-pub fn snapshot(listing: &Listing, now: Time, clock: &Clock) -> Bytes {
+pub fn snapshot(listing: &Listing, subscription: Option<&str>, now: Time, clock: &Clock) -> Told {
     #[derive(Serialize)]
     struct Snapshot<'a> {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subscription: Option<&'a str>,
         leases: Vec<LeaseBody<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         last_turn: Option<u64>,
     }
     let leases = listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, clock)).collect();
     let id = ids::unique().simple().to_string();
-    event(&id, "snapshot", &Snapshot { leases, last_turn: listing.last_turn })
+    let snapshot = Snapshot { r#type: "snapshot", subscription, leases, last_turn: listing.last_turn };
+    Told::write(&id, "snapshot", &snapshot)
 }
 
 /// `closed`: why the stream ends by our doing, and when to come back.
@@ -58,16 +95,12 @@ pub fn snapshot(listing: &Listing, now: Time, clock: &Clock) -> Bytes {
 pub fn closed(farewell: Farewell) -> Bytes {
     #[derive(Serialize)]
     struct Closed {
+        r#type: &'static str,
         reason: &'static str,
     }
-    let reason = match farewell {
-        Farewell::TooSlow => "too_slow",
-        Farewell::TooWide => "too_wide",
-        Farewell::Revoked => "revoked",
-        Farewell::Draining => "draining",
-    };
     let id = ids::unique().simple().to_string();
-    [retry(), event(&id, "closed", &Closed { reason })].concat().into()
+    let closed = Told::write(&id, "closed", &Closed { r#type: "closed", reason: farewell.as_str() });
+    [retry(), closed.event].concat().into()
 }
 
 /// The time after which a client that lost us comes back: another one for each, so that they do not come at once.
@@ -79,10 +112,3 @@ pub fn retry() -> Bytes {
 
 /// A comment, which keeps the connection alive and is no event.
 pub const COMMENT: Bytes = Bytes::from_static(b": typingd\n\n");
-
-fn event(id: &str, name: &str, data: &impl Serialize) -> Bytes {
-    let mut text = format!("id: {id}\nevent: {name}\ndata: ").into_bytes();
-    serde_json::to_writer(&mut text, data).expect("strings and numbers can always be written");
-    text.extend_from_slice(b"\n\n");
-    text.into()
-}

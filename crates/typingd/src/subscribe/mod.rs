@@ -1,4 +1,7 @@
 //! Those who watch: what they are sent, and how.
 
 pub mod event;
+mod frame;
 pub mod sse;
+pub mod watch;
+pub mod ws;

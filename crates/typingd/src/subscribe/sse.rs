@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use blake3::Hash;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::time::{Interval, interval};
 use typingd_core::Scope;
-use typingd_core::store::AsOf;
-use typingd_providers::Rejection;
 
 use super::event;
+use super::watch::Watch;
 use crate::api::problem::Problem;
+use crate::directory::Login;
 use crate::gateway::{Gateway, TooWide};
 use crate::hub::{Delivery, Farewell, Subscription};
 use crate::listener::Response;
@@ -26,28 +25,19 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events are written at once to somebody who has fallen behind.
 const BATCH: usize = 64;
 
-/// A stream of all that happens in the scope, for somebody who came by the credential `key`, one of at most `quota`.
+/// A stream of all that happens in the scope, for somebody who came by `login`.
 ///
 /// # Errors
 /// A problem where there are as many streams as may be, where the credential has just been revoked, or where more leases
 /// live in the scope than a snapshot holds.
-pub async fn stream(
-    gateway: Arc<Gateway>,
-    scope: Scope,
-    key: Hash,
-    quota: usize,
-) -> Result<Response, Problem> {
-    let subscription =
-        gateway.hub.subscribe(scope, key, quota).ok_or(Rejection::TooMany { retry_after_s: 5 })?;
-    // Whoever was let in just before a reload was not there to be closed by it.
-    if !gateway.directory.load().is_good(&subscription.scope().tenant, key) {
-        return Err(Rejection::Unauthenticated.into());
-    }
+pub async fn stream(gateway: Arc<Gateway>, scope: Scope, login: &Login) -> Result<Response, Problem> {
+    let mut subscription = gateway.subscribe(login)?;
+    let mut watch = Watch::start(&mut subscription, scope);
+    let snapshot = watch.snapshot(&gateway, None).await?;
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.reset();
-    let mut session = Session { gateway, subscription, as_of: AsOf::default(), heartbeat, is_over: false };
-    let snapshot = session.snapshot().await?;
-    let hello = Bytes::from([event::COMMENT, event::retry(), snapshot].concat());
+    let session = Session { gateway, subscription, watch, heartbeat, is_over: false };
+    let hello = Bytes::from([&event::COMMENT, &event::retry(), snapshot.event()].map(Bytes::as_ref).concat());
     let rest =
         stream::unfold(
             session,
@@ -66,8 +56,7 @@ pub async fn stream(
 struct Session {
     gateway: Arc<Gateway>,
     subscription: Subscription,
-    /// What the client knows from its snapshot.
-    as_of: AsOf,
+    watch: Watch,
     heartbeat: Interval,
     is_over: bool,
 }
@@ -87,8 +76,8 @@ impl Session {
             let mut written = BytesMut::new();
             if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
                 // Of what is on the queue, the snapshot has all that it has not passed over.
-                match self.snapshot().await {
-                    Ok(snapshot) => written.extend_from_slice(&snapshot),
+                match self.watch.snapshot(&self.gateway, None).await {
+                    Ok(snapshot) => written.extend_from_slice(snapshot.event()),
                     Err(TooWide) => {
                         self.is_over = true;
                         return Some(event::closed(Farewell::TooWide));
@@ -96,10 +85,10 @@ impl Session {
                 }
             }
             for delivery in news {
-                if let Delivery::Change { position, event } = delivery
-                    && !self.as_of.includes(position)
+                if let Delivery::Change { position, told, .. } = delivery
+                    && self.watch.is_news(position)
                 {
-                    written.extend_from_slice(&event);
+                    written.extend_from_slice(told.event());
                 }
             }
             if !written.is_empty() {
@@ -108,14 +97,5 @@ impl Session {
             }
         }
         None
-    }
-
-    async fn snapshot(&mut self) -> Result<Bytes, TooWide> {
-        let gateway = &self.gateway;
-        let now = gateway.clock.now();
-        let listing = gateway.list(self.subscription.scope(), now).await?;
-        let snapshot = event::snapshot(&listing, now, &gateway.clock);
-        self.as_of = listing.as_of;
-        Ok(snapshot)
     }
 }

@@ -555,10 +555,11 @@ async fn a_key_is_rotated_without_a_gap() {
 /// What a reload finds nobody to close for, because they were let in before it and subscribe after it.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_revoked_while_its_stream_opens_opens_none() {
-    let config = config(Duration::from_secs(20));
+    let mut config = config(Duration::from_secs(20));
+    config.tenancy.tenants[0].quota.streams = 1;
     let gateway = InProcess::with(config.clone()).0.gateway().clone();
     let login = gateway.directory.load().login("acme-key").unwrap();
-    let open = async || sse::stream(gateway.clone(), Scope::tenant("acme"), login.key, 1).await;
+    let open = async || sse::stream(gateway.clone(), Scope::tenant("acme"), &login).await;
     assert!(open().await.is_ok());
     gateway.reload(renewed(&config.tenancy)).await.unwrap();
     let refused = http::Response::from(open().await.expect_err("the key is not good any more"));

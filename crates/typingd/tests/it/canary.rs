@@ -408,7 +408,7 @@ async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
     let gateway = InProcess::with(acme_with_canaries());
     let mut ours = gateway.stream("", NATIVE_KEY).await;
     let mut theirs = gateway.stream("", "globex-key").await;
-    assert_eq!(theirs.next().await.unwrap().data, serde_json::json!({"leases": []}));
+    assert_eq!(theirs.next().await.unwrap().data["leases"], serde_json::json!([]));
 
     for (status, request) in good() {
         let answer = gateway.exchange(&request).await;

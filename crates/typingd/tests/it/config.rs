@@ -199,7 +199,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "port = 8080\n",
-        "line 1, port: unknown field `port`, expected one of `listen`, `operators`, `keys`, `limits`, `policy`, `tenants`",
+        "line 1, port: unknown field `port`, expected one of `listen`, `operators`, `browsers`, `keys`, `limits`, `policy`, `tenants`",
     ),
     (
         "[limits]\nstreams = 1\nstreems = 2\n",

@@ -19,6 +19,7 @@ mod load;
 mod native;
 mod operators;
 mod reload;
+mod socket;
 mod stream;
 mod support;
 mod tenants;

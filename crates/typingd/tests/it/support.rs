@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use typingd::app::App;
 use typingd::config::{Config, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use typingd::origins::Origins;
 use typingd_core::Policy;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
 use typingd_providers::{
@@ -79,6 +80,7 @@ pub fn config(ttl: Duration) -> Config {
         server: Server { listen: "127.0.0.1:0".parse().unwrap(), tls: None, operators: None },
         tenancy: Tenancy { tenants, accounts },
         keys: Keys::random(),
+        origins: Origins::default(),
         policy: Policy::default(),
         limits: Limits::default(),
     }
@@ -180,6 +182,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     pub async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         !matches!(timeout(PATIENCE, self.io.read(&mut byte)).await.expect("the end, in time"), Ok(1..))
+    }
+
+    /// So many bytes; `None` where the connection ends before.
+    pub async fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        let read =
+            timeout(PATIENCE, self.io.read_exact(&mut bytes)).await.expect("bytes or the end, in time");
+        read.is_ok().then_some(bytes)
     }
 
     async fn read_answer(&mut self) -> Option<Answer> {

@@ -63,7 +63,7 @@ struct Model {
     /// Each is used once. The tenants' are the same.
     payload_id: u32,
     all: Subscription,
-    some: Subscription,
+    some: (Scope, Subscription),
     told: usize,
 }
 
@@ -82,7 +82,7 @@ impl Model {
                 for user in USERS {
                     for role in Role::BOTH {
                         let name = format!(
-                            r#""channel":"{channel}","agent":"{agent}","user":"{user}","composer":"{}""#,
+                            r#""{channel}","agent":"{agent}","user":"{user}","composer":"{}""#,
                             role.as_str()
                         );
                         places.insert(name, sides.len());
@@ -101,7 +101,7 @@ impl Model {
             turns: [first_turn; SIDES],
             payload_id: 0,
             all: subscribe(gateway, Scope::tenant(tenant)),
-            some: subscribe(gateway, Scope::tenant(tenant)),
+            some: (Scope::tenant(tenant), subscribe(gateway, Scope::tenant(tenant))),
             told: 0,
         }
     }
@@ -119,6 +119,7 @@ impl Model {
         self.payload_id += 1;
         let utterance = Utterance {
             participant: None,
+            name: None,
             signal,
             source: Source::OneShot,
             // No part of what is told apart: it shows whose lease an event is of.
@@ -200,8 +201,8 @@ impl Model {
 
         let all = taken(&mut self.all);
         let told: Vec<Told> = all.iter().map(|event| self.read(event)).collect();
-        let some = taken(&mut self.some);
-        let scope = self.some.scope();
+        let some = taken(&mut self.some.1);
+        let scope = &self.some.0;
         let in_scope = |(told, _): &(&Told, &Bytes)| scope.covers(&self.sides[told.place].conversation);
         let in_scope: Vec<&Bytes> = told.iter().zip(&all).filter(in_scope).map(|(_, event)| event).collect();
         assert_eq!(some.iter().collect::<Vec<_>>(), in_scope, "{scope:?}");
@@ -212,7 +213,8 @@ impl Model {
         for (side, untold) in self.sides.iter().zip(&self.untold) {
             assert!(untold.is_empty(), "{side:?}: {untold:?}");
         }
-        self.some = subscribe(gateway, self.scope(random));
+        let scope = self.scope(random);
+        self.some = (scope.clone(), subscribe(gateway, scope));
     }
 
     /// An event, which must be of this tenant.
@@ -224,12 +226,15 @@ impl Model {
             Some(reason) => format!("{name} {reason}"),
             None => name.to_owned(),
         };
-        Told { place: self.places[between(text, "data: {", r#","started_at""#).expect(text)], what }
+        Told { place: self.places[between(text, r#""channel":"#, r#","started_at""#).expect(text)], what }
     }
 }
 
 fn subscribe(gateway: &Gateway, scope: Scope) -> Subscription {
-    gateway.hub.subscribe(scope, blake3::hash(b"key"), usize::MAX).unwrap()
+    let key = blake3::hash(b"key");
+    let mut subscription = gateway.hub.subscribe(scope.tenant.clone(), key, usize::MAX).unwrap();
+    subscription.watch(scope);
+    subscription
 }
 
 /// All that waits for a subscriber.
@@ -238,7 +243,7 @@ fn taken(subscription: &mut Subscription) -> Vec<Bytes> {
     while let Some(news) = subscription.take(4_096).now_or_never() {
         assert!(!news.is_empty(), "cut: {:?}", subscription.farewell());
         taken.extend(news.into_iter().map(|delivery| match delivery {
-            Delivery::Change { event, .. } => event,
+            Delivery::Change { told, .. } => told.event().clone(),
             Delivery::Lost => panic!("nothing is lost"),
         }));
     }

@@ -1,0 +1,306 @@
+//! A socket: what its client asks for and says, what it is told, and why it ends.
+//!
+//! What a socket says holds for as long as it is open, and no longer: each of its signals is a claim of its own, which
+//! is released with it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{interval, timeout};
+use tokio_websockets::{CloseCode, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
+use tracing::error;
+use typingd_core::{Side, Signal, Source, Time, Utterance};
+use typingd_providers::{FaultKind, Rejection};
+
+use super::frame::{self, Asked, Reader, Refused, SOCKET};
+use super::watch::Watch;
+use crate::api::{self, problem::Problem};
+use crate::gateway::{Gateway, TooWide};
+use crate::hub::{Delivery, Farewell, Subscription};
+use crate::ids;
+use crate::tickets::Ticket;
+use crate::wire::DecisionBody;
+
+/// How often the client is asked whether it is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Who says nothing for so long, not even that it is there, is gone.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// How long a socket that ends waits for its client to take that in.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How many events are written at once to somebody who has fallen behind.
+const BATCH: usize = 64;
+
+/// Subscriptions of one socket.
+const SUBSCRIPTIONS: usize = 32;
+
+/// Conversations in which one socket may be composing.
+const CLAIMS: usize = 256;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A socket's place and state.
+pub struct Session {
+    gateway: Arc<Gateway>,
+    ticket: Ticket,
+    subscription: Subscription,
+    /// What is watched, under the names that the client gave.
+    watches: Vec<(String, Watch)>,
+    source: Source,
+    /// Where something is claimed, and until when.
+    claims: HashMap<Side, Time>,
+    last_heard: Time,
+}
+
+/// How a socket ends.
+enum End {
+    /// By its client's doing, or with its connection.
+    Theirs,
+    /// With a code that says why.
+    Ours(CloseCode, &'static str),
+}
+
+impl Session {
+    /// A place for whoever came by a ticket.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn open(gateway: Arc<Gateway>, ticket: Ticket) -> Result<Self, Rejection> {
+        let subscription = gateway.subscribe(&ticket.login)?;
+        let source = Source::Socket(ids::number());
+        let last_heard = gateway.clock.now();
+        let (watches, claims) = (Vec::new(), HashMap::new());
+        Ok(Self { gateway, ticket, subscription, watches, source, claims, last_heard })
+    }
+
+    /// Serves a connection on which both have agreed to speak WebSocket, to its end.
+    pub async fn run(mut self, connection: Upgraded) {
+        let limits = Limits::default().max_payload_len(Some(api::BODY_LIMIT));
+        let mut socket = ServerBuilder::new().limits(limits).serve(TokioIo::new(connection));
+        let end = match self.serve(&mut socket).await {
+            Ok(end) => end,
+            // The library has said so to all but this one.
+            Err(Error::PayloadTooLong { .. }) => End::Ours(CloseCode::MESSAGE_TOO_BIG, "too_large"),
+            Err(_) => End::Theirs,
+        };
+        self.release().await;
+        let _ = timeout(LINGER, part(socket, end)).await;
+    }
+
+    async fn serve(&mut self, socket: &mut Socket) -> Result<End, Error> {
+        let hello = self.hello().await;
+        socket.send(text(hello)).await?;
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.reset();
+        loop {
+            let end = tokio::select! {
+                message = socket.next() => match message {
+                    Some(message) => self.hear(socket, message?).await?,
+                    None => Some(End::Theirs),
+                },
+                news = self.subscription.take(BATCH) => self.tell(socket, news).await?,
+                _ = heartbeat.tick() => self.ask(socket).await?,
+            };
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+    }
+
+    async fn hello(&self) -> Vec<u8> {
+        let now = self.gateway.clock.now();
+        let last_turn = match self.ticket.scope.as_conversation() {
+            Some(_) => {
+                self.gateway.list(&self.ticket.scope, now).await.ok().and_then(|listing| listing.last_turn)
+            }
+            None => None,
+        };
+        frame::hello(&self.ticket, last_turn)
+    }
+
+    /// Asks whether the client is there.
+    async fn ask(&self, socket: &mut Socket) -> Result<Option<End>, Error> {
+        if self.gateway.clock.now() >= self.last_heard + SILENCE {
+            return Ok(Some(End::Ours(code(4408), "silent")));
+        }
+        socket.send(Message::ping(Bytes::new())).await?;
+        Ok(None)
+    }
+
+    /// Passes on what happens in the scopes that are watched.
+    async fn tell(&mut self, socket: &mut Socket, news: Vec<Delivery>) -> Result<Option<End>, Error> {
+        if news.is_empty() {
+            return Ok(Some(self.subscription.farewell().map_or(End::Theirs, end)));
+        }
+        if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
+            // Of what is on the queue, the snapshots have all that they have not passed over.
+            for (id, watch) in &mut self.watches {
+                match watch.snapshot(&self.gateway, Some(id.as_str())).await {
+                    Ok(snapshot) => socket.feed(text(snapshot.frame())).await?,
+                    Err(TooWide) => return Ok(Some(end(Farewell::TooWide))),
+                }
+            }
+        }
+        for delivery in news {
+            if let Delivery::Change { tag, position, told } = delivery
+                && self.watches.iter().any(|(_, watch)| watch.tag() == tag && watch.is_news(position))
+            {
+                socket.feed(text(told.frame())).await?;
+            }
+        }
+        socket.flush().await?;
+        Ok(None)
+    }
+
+    /// Does what the client asks for.
+    async fn hear(&mut self, socket: &mut Socket, message: Message) -> Result<Option<End>, Error> {
+        self.last_heard = self.gateway.clock.now();
+        if message.is_binary() {
+            return Ok(Some(End::Ours(CloseCode::UNSUPPORTED_DATA, "text_only")));
+        }
+        if message.is_text() {
+            let answer = self.answer(&message.into_payload()).await;
+            let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
+            socket.send(text(answer)).await?;
+        }
+        // The library answers pings and closes.
+        Ok(None)
+    }
+
+    async fn answer(&mut self, frame: &[u8]) -> Result<Vec<u8>, (Problem, Option<String>)> {
+        let gateway = self.gateway.clone();
+        let directory = gateway.directory.load_full();
+        let info = api::tenant(&directory, &self.ticket.login).map_err(|no| (no.into(), None))?;
+        let reader = Reader {
+            ticket: &self.ticket,
+            channels: &info.channels,
+            policy: gateway.engine.policy(),
+            source: self.source,
+        };
+        let (asked, reference) =
+            reader.read(frame).map_err(|Refused { reference, rejection }| (rejection.into(), reference))?;
+        let answer = match info.rate.spend() {
+            Err(rejection) => Err(rejection.into()),
+            Ok(()) => match asked {
+                Asked::Ping => Ok(frame::pong(reference.as_deref())),
+                Asked::Subscribe { id, scope } => self.subscribe(id, scope).await,
+                Asked::Unsubscribe { id } => self.unsubscribe(&id).map_err(Problem::from),
+                Asked::Say { side, utterance, clamped_ttl_ms } => {
+                    let outcome = self.say(&side, utterance).await.map_err(Problem::from);
+                    outcome.map(|(outcome, now)| {
+                        let decision =
+                            DecisionBody::new(&side, &outcome, clamped_ttl_ms, now, &gateway.clock);
+                        frame::write(&decision.framed(reference.as_deref()))
+                    })
+                }
+            },
+        };
+        answer.map_err(|problem| (problem, reference))
+    }
+
+    /// Watches a scope from now on; the answer is its snapshot.
+    async fn subscribe(&mut self, id: String, scope: typingd_core::Scope) -> Result<Vec<u8>, Problem> {
+        if self.watches.iter().any(|(known, _)| *known == id) {
+            let expected = "a name that no live subscription of this socket has";
+            return Err(Rejection::field("id", FaultKind::Repeated, expected).into());
+        }
+        if self.watches.len() >= SUBSCRIPTIONS {
+            return Err(Rejection::TooMany { retry_after_s: 1 }.into());
+        }
+        let mut watch = Watch::start(&mut self.subscription, scope);
+        match watch.snapshot(&self.gateway, Some(id.as_str())).await {
+            Ok(snapshot) => {
+                self.watches.push((id, watch));
+                Ok(snapshot.frame().to_vec())
+            }
+            Err(too_wide) => {
+                self.subscription.unwatch(watch.tag());
+                Err(too_wide.into())
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, id: &str) -> Result<Vec<u8>, Rejection> {
+        let at = self.watches.iter().position(|(known, _)| known == id).ok_or_else(|| {
+            Rejection::field("id", FaultKind::WrongValue, "the name of a live subscription of this socket")
+        })?;
+        let (_, watch) = self.watches.remove(at);
+        self.subscription.unwatch(watch.tag());
+        Ok(frame::unsubscribed(id))
+    }
+
+    async fn say(
+        &mut self,
+        side: &Side,
+        utterance: Utterance,
+    ) -> Result<(typingd_core::Outcome, Time), Rejection> {
+        let now = self.gateway.clock.now();
+        match utterance.signal {
+            Signal::Composing { ttl } => {
+                self.claims.retain(|_, until| *until > now);
+                if self.claims.len() >= CLAIMS && !self.claims.contains_key(side) {
+                    return Err(Rejection::TooMany { retry_after_s: 1 });
+                }
+                // It is noted before it is said: whatever becomes of the saying, it is released.
+                let until = self.claims.entry(side.clone()).or_insert(now);
+                *until = (*until).max(now + ttl);
+            }
+            Signal::Paused | Signal::Sent => {}
+        }
+        let outcome = self.gateway.hear(SOCKET, side, utterance, now).await?;
+        Ok((outcome, now))
+    }
+
+    /// Takes back what this socket alone vouched for.
+    async fn release(&mut self) {
+        for side in std::mem::take(&mut self.claims).into_keys() {
+            let gateway = &self.gateway;
+            let participant = self.ticket.participant.clone();
+            let released = gateway.engine.release(&side, participant, self.source, gateway.clock.now()).await;
+            if let Err(error) = released {
+                error!(%error, "a socket's claim could not be released");
+            }
+        }
+    }
+}
+
+/// Says why, and waits until the client has taken it in or hangs up.
+async fn part(mut socket: Socket, end: End) {
+    if let End::Ours(code, why) = end {
+        // Where the library has closed it already, it does not close twice.
+        let _ = socket.send(Message::close(Some(code), why)).await;
+    }
+    while let Some(Ok(_)) = socket.next().await {}
+    let mut connection = socket.into_inner();
+    let _ = connection.shutdown().await;
+    // What was not read when a socket is closed makes the system throw away what was written last.
+    let mut rest = [0; 1024];
+    while matches!(connection.read(&mut rest).await, Ok(1..)) {}
+}
+
+fn end(farewell: Farewell) -> End {
+    let code = match farewell {
+        Farewell::Draining => CloseCode::GOING_AWAY,
+        Farewell::TooSlow => CloseCode::SERVICE_OVERLOAD,
+        Farewell::Revoked => code(4401),
+        Farewell::TooWide => code(4413),
+    };
+    End::Ours(code, farewell.as_str())
+}
+
+/// A code of our own.
+fn code(number: u16) -> CloseCode {
+    CloseCode::try_from(number).expect("4000 to 4999 are for applications")
+}
+
+fn text(frame: impl Into<Bytes>) -> Message {
+    Message::text(Payload::from(frame.into()))
+}

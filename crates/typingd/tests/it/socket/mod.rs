@@ -1,0 +1,4 @@
+//! The socket, as a browser and as a stranger meet it.
+
+mod client;
+mod talk;
