@@ -24,6 +24,14 @@ pub struct Account {
 }
 
 impl Account {
+    /// An agent to show in a command: the first that is given by its name, or `otherwise`. It has no character that a
+    /// shell, JSON or a form would read as anything but itself.
+    #[must_use]
+    pub fn example_agent<'a>(&'a self, otherwise: &'a str) -> &'a str {
+        let patterns = self.agents.0.iter().map(String::as_str);
+        patterns.filter(|pattern| is_plain(pattern)).find(|pattern| !pattern.is_empty()).unwrap_or(otherwise)
+    }
+
     /// The conversation of an agent, named as at this door, with a user in its normal form.
     #[must_use]
     pub fn conversation(&self, agent: &str, user: User) -> Conversation {
@@ -92,6 +100,11 @@ impl Patterns {
     pub fn contain(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, name))
     }
+}
+
+/// Whether a text can stand in a command without being quoted.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.@+".contains(&byte))
 }
 
 /// Makes sure that no agent is claimed by two accounts of a door.
@@ -177,6 +190,25 @@ mod tests {
             ("a*a", "a", false),
         ] {
             assert_eq!(Patterns::new([pattern]).contain(name), is_match, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn an_agent_in_a_command_is_given_by_its_name_and_harmless() {
+        for (agents, expected) in [
+            (&["kio_rcs"][..], "kio_rcs"),
+            (&["*"], "other"),
+            (&["kio_*", "", "it's", "a\"b", "$(x)", "a;b", "b-1", "c"], "b-1"),
+            (&[], "other"),
+        ] {
+            let account = Account {
+                tenant: "acme".into(),
+                channel: Channel { name: "rcs".into(), kind: ChannelKind::Rcs },
+                agents: Patterns::new(agents.iter().copied()),
+                aliases: BTreeMap::new(),
+                ttl: Duration::from_secs(20),
+            };
+            assert_eq!(account.example_agent("other"), expected, "{agents:?}");
         }
     }
 

@@ -62,6 +62,29 @@ pub trait Provider: Send + Sync {
 
     /// Says no, in this provider's words.
     fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes>;
+
+    /// What an accepted message says, for dev mode's console alone; a word in brackets where it is no text. Never
+    /// panics, whatever the bytes.
+    fn message_text(&self, head: &Parts, body: &Bytes) -> Option<String> {
+        let _ = (head, body);
+        None
+    }
+
+    /// A typing call of this account's as a command to paste, for a gateway at `base_url`; shell variables stand for
+    /// its secrets.
+    fn example(&self, account: AccountId, base_url: &str) -> Option<Example> {
+        let _ = (account, base_url);
+        None
+    }
+}
+
+/// A command that shows how a door is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// What it does.
+    pub title: &'static str,
+    /// The command, for a POSIX shell; it may have several lines.
+    pub command: String,
 }
 
 /// Who sent a request.

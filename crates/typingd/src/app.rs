@@ -21,8 +21,10 @@ use typingd_core::store::memory::MemoryStore;
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::Console;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
+use crate::history::History;
 use crate::hub::{Farewell, Hub};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
@@ -56,12 +58,13 @@ impl App {
     /// # Errors
     /// Where the configuration contradicts itself.
     pub fn start(config: Config) -> anyhow::Result<Self> {
-        let Config { tenancy, keys, policy, limits, origins, .. } = config;
+        let Config { server, tenancy, keys, origins, policy, console, limits } = config;
         let clock = Clock::start();
         let (alarm, census, metrics) =
             (Arc::new(Alarm::default()), Arc::new(Census::default()), Arc::new(Metrics::default()));
+        let history = Arc::new(History::new(limits.history, clock));
         let (hub, outlet, distribution) =
-            Hub::new(limits.hub, clock, alarm.clone(), census.clone(), metrics.clone());
+            Hub::new(limits.hub, clock, alarm.clone(), census.clone(), history.clone(), metrics.clone());
         let gateway = Arc::new(Gateway {
             engine: Engine::new(MemoryStore::new(limits.sides, outlet), policy),
             hub,
@@ -71,8 +74,10 @@ impl App {
             keys,
             origins,
             census,
+            history: history.clone(),
             failures: Failures::new(limits.failed_authentications_per_minute),
             opened: Opened::new(limits.opened),
+            console: Console::new(console, server.tls.is_some()),
             metrics,
             is_leaving: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
@@ -80,6 +85,7 @@ impl App {
         });
         let mut background = JoinSet::new();
         background.spawn(distribution.run());
+        background.spawn(history.run());
         background.spawn({
             let gateway = gateway.clone();
             async move { sweeper::run(&gateway.engine, gateway.clock, &alarm).await }
@@ -189,6 +195,7 @@ impl App {
         }
         self.gateway.revoke_all().await;
         self.gateway.hub.close(Farewell::Draining).await;
+        self.gateway.console.close();
         self.open.close();
         self.open.wait().await;
     }

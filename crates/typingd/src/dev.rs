@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use typingd_core::Policy;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
 use typingd_providers::{
-    Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
+    Account, AccountId, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
 };
 
 use crate::app::App;
-use crate::config::{Config, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use crate::config::{Config, Console, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use crate::console::try_it;
 use crate::origins::Origins;
 use crate::{listener, operators, serve};
 
@@ -86,8 +87,23 @@ fn announce(welcome: &Welcome) {
     let _ = writeln!(io::stdout(), "{welcome}");
 }
 
-/// The documented accounts, and every agent allowed.
 fn config(settings: &Settings, address: SocketAddr) -> Config {
+    let ttls_ms = [settings.kaleyra_ttl_ms, settings.pinnacle_ttl_ms, settings.salesforce_ttl_ms];
+    let api_keys = vec![Secret::new("dev-api-key")];
+    let tenants = vec![Tenant { name: TENANT.into(), api_keys, quota: UNBOUNDED }];
+    Config {
+        server: Server { listen: settings.listen, tls: None, operators: settings.operators },
+        tenancy: Tenancy { tenants, accounts: accounts(ttls_ms, address) },
+        keys: Keys::random(),
+        origins: Origins { allowed: Vec::new(), is_local: true },
+        policy: Policy::default(),
+        console: Console::Open,
+        limits: Limits::default(),
+    }
+}
+
+/// The documented accounts, and every agent allowed.
+fn accounts([kaleyra_ttl_ms, pinnacle_ttl_ms, salesforce_ttl_ms]: [u64; 3], address: SocketAddr) -> Accounts {
     let account = |door: &str, kind, ttl_ms| Account {
         tenant: TENANT.into(),
         channel: Channel { name: door.into(), kind },
@@ -95,9 +111,9 @@ fn config(settings: &Settings, address: SocketAddr) -> Config {
         aliases: BTreeMap::new(),
         ttl: Duration::from_millis(ttl_ms),
     };
-    let accounts = Accounts {
+    Accounts {
         kaleyra: vec![kaleyra::Account {
-            common: account("kaleyra", ChannelKind::Rcs, settings.kaleyra_ttl_ms),
+            common: account("kaleyra", ChannelKind::Rcs, kaleyra_ttl_ms),
             sid: "dev".into(),
             basics: vec![Secret::new("dev:dev")],
             api_keys: vec![Secret::new("dev-kaleyra-key")],
@@ -105,12 +121,12 @@ fn config(settings: &Settings, address: SocketAddr) -> Config {
             upstream_refusal_is_502: false,
         }],
         pinnacle: vec![pinnacle::Account {
-            common: account("pinnacle", ChannelKind::Rcs, settings.pinnacle_ttl_ms),
+            common: account("pinnacle", ChannelKind::Rcs, pinnacle_ttl_ms),
             api_keys: vec![Secret::new("dev-pinnacle-key")],
             prefix: String::new(),
         }],
         salesforce: vec![salesforce::Account {
-            common: account("salesforce", ChannelKind::Opaque, settings.salesforce_ttl_ms),
+            common: account("salesforce", ChannelKind::Opaque, salesforce_ttl_ms),
             org_id: "00Ddev000000000".into(),
             tokens: vec![Secret::new("dev-salesforce-token")],
             connected_apps: ConnectedApps::AnyAssertion,
@@ -118,17 +134,29 @@ fn config(settings: &Settings, address: SocketAddr) -> Config {
             contexts: BTreeMap::from([("Dev_Channel".into(), Patterns::any())]),
             authorization_context: AuthorizationContext::Required,
         }],
-    };
-    let api_keys = vec![Secret::new("dev-api-key")];
-    let tenants = vec![Tenant { name: TENANT.into(), api_keys, quota: UNBOUNDED }];
-    Config {
-        server: Server { listen: settings.listen, tls: None, operators: settings.operators },
-        tenancy: Tenancy { tenants, accounts },
-        keys: Keys::random(),
-        origins: Origins { allowed: Vec::new(), is_local: true },
-        policy: Policy::default(),
-        limits: Limits::default(),
     }
+}
+
+/// Dev mode's credentials, by the variables that stand for them in commands.
+const CREDENTIALS: [(&str, &str); 5] = [
+    ("$KALEYRA_USER_PASSWORD", "dev:dev"),
+    ("$KALEYRA_API_KEY", "dev-kaleyra-key"),
+    ("$PINNACLE_API_KEY", "dev-pinnacle-key"),
+    ("$SALESFORCE_TOKEN", "dev-salesforce-token"),
+    ("$TYPINGD_API_KEY", "dev-api-key"),
+];
+
+/// A command with dev mode's credentials in place of variables. Each variable ends a word in double quotes, which it
+/// needs no more.
+#[must_use]
+pub(crate) fn with_credentials(command: &str) -> String {
+    CREDENTIALS.iter().fold(command.to_owned(), |command, (variable, value)| {
+        let around = command.split_once(&format!("{variable}\""));
+        let around = around.and_then(|(before, after)| Some((before.rsplit_once('"')?, after)));
+        let Some(((before, word), after)) = around else { return command };
+        let quote = if word.is_empty() { "" } else { "'" };
+        format!("{before}{quote}{word}{value}{quote}{after}")
+    })
 }
 
 /// What dev mode prints first: commands to paste, for a gateway at this address.
@@ -137,34 +165,55 @@ pub struct Welcome(pub SocketAddr);
 impl Display for Welcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = format!("http://{}", self.0);
+        let keys = Keys::random();
+        let doors =
+            typingd_providers::doors(accounts([20_000, 20_000, 7_000], self.0), &keys.tokens, &keys.hasher);
+        let doors = doors.expect("dev mode has one account at each door");
+        let examples = doors.iter().filter_map(|door| door.example(AccountId(0), &url));
+        let examples: Vec<String> = examples.map(|example| with_credentials(&example.command)).collect();
+        let [kaleyra, pinnacle, salesforce] = examples.as_slice() else { return Err(fmt::Error) };
+        let watch = with_credentials(&try_it::watching(&url).command);
         write!(
             f,
-            r#"typingd dev: {url}  (this machine only, in memory, known credentials; ctrl-c ends it)
+            "\
+typingd dev: {url}  (its console in a browser; this machine only, in memory, known credentials; ctrl-c ends it)
 
 Watch who is typing, in one terminal:
 
-  curl -N {url}/typing/v1/stream -H 'Authorization: Bearer dev-api-key'
+  {watch}
 
 Type, in another. An agent, by Kaleyra's API:
 
-  curl {url}/v1/dev/rcs/events -u dev:dev -H 'api-key: dev-kaleyra-key' \
-    -H 'Content-Type: application/json' \
-    -d '{{"from":"kio_rcs","to":"+14155550123","composing":{{}}}}'
+  {kaleyra}
 
 An agent, by Pinnacle's:
 
-  curl {url}/messages/send/typing -H 'PINNACLE-API-KEY: dev-pinnacle-key' \
-    -H 'Content-Type: application/json' \
-    -d '{{"agentId":"agent_x","to":"+14155550123"}}'
+  {pinnacle}
 
 An end user, by Salesforce's:
 
-  curl {url}/api/v1/interactions -H 'Authorization: Bearer dev-salesforce-token' \
-    -H 'OrgId: 00Ddev000000000' -H 'AuthorizationContext: Dev_Channel' -H 'RequestId: 1' \
-    -F 'json={{"to":"desk","from":"David Wood","interactions":[{{"timestamp":1688190840000,
-      "interactionType":"EntryInteraction","payload":{{"id":"'$(date +%s%N)'",
-      "entryType":"TypingStartedIndicator","timestamp":1688190840000}}}}]}};type=application/json'
-"#
+  {salesforce}
+"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_gets_credentials_and_keeps_its_other_quotes() {
+        for (command, expected) in [
+            (r#"curl "$KALEYRA_API_KEY""#, "curl dev-kaleyra-key"),
+            (
+                r#"-u "$KALEYRA_USER_PASSWORD" -H "api-key: $KALEYRA_API_KEY" -d '{"a":"b"}'"#,
+                r#"-u dev:dev -H 'api-key: dev-kaleyra-key' -d '{"a":"b"}'"#,
+            ),
+            (r#"-d '{"a":"b"}' -H "k: $PINNACLE_API_KEY""#, r#"-d '{"a":"b"}' -H 'k: dev-pinnacle-key'"#),
+            (r#"-d '{"a":"'$(date +%s)'"}'"#, r#"-d '{"a":"'$(date +%s)'"}'"#),
+        ] {
+            assert_eq!(with_credentials(command), expected);
+        }
     }
 }

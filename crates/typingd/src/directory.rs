@@ -119,6 +119,13 @@ impl Directory {
             .map(|tenant| Login { tenant: tenant.clone(), key })
     }
 
+    /// The login of the gateway's one tenant; `None` where there are several, or it has no key.
+    #[must_use]
+    pub fn sole_login(&self) -> Option<Login> {
+        let (key, tenant) = self.keys.iter().next().filter(|_| self.tenants.len() == 1)?;
+        Some(Login { tenant: tenant.clone(), key: *key })
+    }
+
     /// Whether a text, which came as something else, is somebody's credential.
     #[must_use]
     pub fn is_credential(&self, text: &str) -> bool {

@@ -16,7 +16,9 @@ use typingd_providers::Rejection;
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::{Keys, Limits, Tenancy};
+use crate::console::Console;
 use crate::directory::{Contradiction, Directory, Login, TenantInfo};
+use crate::history::{Decision, Heard, History};
 use crate::hub::{Hub, Outlet, Subscription};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
@@ -38,6 +40,8 @@ pub struct Gateway {
     pub keys: Keys,
     /// Who has how many leases.
     pub census: Arc<Census>,
+    /// What happened of late.
+    pub history: Arc<History>,
     /// Who keeps showing wrong credentials.
     pub failures: Failures,
     /// Which conversations a provider counts as open.
@@ -46,6 +50,8 @@ pub struct Gateway {
     pub tickets: Tickets,
     /// Which web pages may come in.
     pub origins: Origins,
+    /// The page for people, and what is kept for it.
+    pub console: Console,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether it is going away: operators are told so from the drain's beginning on.
@@ -63,6 +69,23 @@ impl Gateway {
     /// [`Rejection::TooMany`] where there is no room for what it starts, [`Rejection::Unavailable`] where the gateway
     /// is going away.
     pub async fn hear(
+        &self,
+        door: &'static str,
+        side: &Side,
+        utterance: Utterance,
+        now: Time,
+    ) -> Result<Outcome, Rejection> {
+        let (participant, signal) = (utterance.participant.clone(), utterance.signal);
+        let answer = self.judge(door, side, utterance, now).await;
+        // What is said for a tenant that a reload has just taken away is not remembered.
+        if self.directory.load().tenant(side.conversation.tenant()).is_some() {
+            let decision = Decision::of(&answer);
+            self.history.note_signal(side, Heard { door, participant, signal, decision }, now);
+        }
+        answer
+    }
+
+    async fn judge(
         &self,
         door: &'static str,
         side: &Side,
@@ -142,8 +165,8 @@ impl Gateway {
         if listing.cut { Err(TooWide) } else { Ok(listing) }
     }
 
-    /// Puts another tenancy in force. Nobody's stream ends but those of credentials that are not good any more, and the
-    /// leases of tenants that are not there any more end.
+    /// Puts another tenancy in force. Nobody's stream ends but those of credentials that are not good any more; the leases
+    /// of tenants that are not there any more end, and their history is forgotten.
     ///
     /// # Errors
     /// Where it contradicts itself: then the old one stays.
@@ -152,8 +175,10 @@ impl Gateway {
         let directory = Arc::new(Directory::new(tenancy, &self.keys, self.clock, Some(&before))?);
         self.directory.store(directory.clone());
         self.hub.close_revoked(|tenant, key| directory.is_good(tenant, key));
+        self.console.recheck();
         for gone in before.names().filter(|tenant| directory.tenant(tenant).is_none()) {
             self.revoke(&Scope::tenant(gone.clone())).await;
+            self.history.forget(gone);
         }
         Ok(())
     }
@@ -186,16 +211,21 @@ impl Gateway {
         self.metrics.failed(door);
     }
 
+    /// Whether this is a load balancer of our own.
+    #[must_use]
+    pub fn trusts(&self, address: &IpAddr) -> bool {
+        self.limits.trusted_proxies.contains(&address.to_canonical())
+    }
+
     /// The caller behind a connection: its peer or, where that is a load balancer of our own, whom it names last.
     #[must_use]
     pub fn caller(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
-        let is_ours = |address: &IpAddr| self.limits.trusted_proxies.contains(&address.to_canonical());
         let mut hops = forwarded_for.rsplit(',').map(|hop| {
             let hop = hop.trim();
             hop.parse().or_else(|_| hop.parse().map(|address: SocketAddr| address.ip()))
         });
         let mut caller = peer;
-        while is_ours(&caller) {
+        while self.trusts(&caller) {
             match hops.next() {
                 Some(Ok(hop)) => caller = hop,
                 _ => break,

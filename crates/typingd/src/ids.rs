@@ -27,6 +27,17 @@ pub fn secret_key() -> [u8; 32] {
     key
 }
 
+/// What opens something to whoever shows it: 64 hexadecimal digits that nobody can guess, of 256 bits.
+#[must_use]
+pub fn token() -> String {
+    // Of a unique name's 128 bits, 122 are random.
+    let mut hasher = blake3::Hasher::new_derive_key("typingd 2026 token");
+    (0..3).for_each(|_| {
+        hasher.update(unique().as_bytes());
+    });
+    hasher.finalize().to_hex().to_string()
+}
+
 /// Somewhere between `from` and `to`, so that many who were told at once do not come back at once.
 #[must_use]
 pub fn jitter(from: Duration, to: Duration) -> Duration {

@@ -14,11 +14,14 @@ use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use tower::ServiceExt;
 use tracing::{Instrument, debug, debug_span, error};
-use typingd_core::{Conversation, Marks, Outcome, Side, Source, Time, Utterance};
+use typingd_core::{
+    Conversation, IgnoreReason, Marks, Outcome, Side, Signal, Source, Time, Utterance, Verdict,
+};
 use typingd_providers::{Call, Caller, Provider, Receipt, Refusal, Rejection, head};
 
 use crate::api::NATIVE;
 use crate::api::problem::Problem;
+use crate::console::{CONSOLE, Speaker};
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::listener::{Framing, Request, RequestBody, Response};
@@ -27,6 +30,10 @@ use crate::{body, ids, wire};
 /// The caller behind a request, for those who look at it later.
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub IpAddr);
+
+/// The other end of the connection, who may be a load balancer. Known to those that no door serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// Serves one request: at the door that its path belongs to, or on the native API.
 pub async fn serve(
@@ -48,7 +55,8 @@ pub async fn serve(
     let logged_id = if directory.is_credential(&id) { ids::unique().to_string() } else { id.clone() };
     let (head, body) = request.into_parts();
     let door = directory.doors.iter().find(|door| door.owns(head.uri.path())).map(AsRef::as_ref);
-    let name = door.map_or(NATIVE, Provider::name);
+    let is_for_people = || gateway.console.owns(head.uri.path());
+    let name = door.map_or_else(|| if is_for_people() { CONSOLE } else { NATIVE }, Provider::name);
 
     let is_sound = framing.is_ok();
     let framing = framing.map_err(|why| Rejection::Malformed { why: why.into() });
@@ -61,7 +69,9 @@ pub async fn serve(
             }
             (None, Err(rejection)) => Problem::from(rejection).into(),
             (None, Ok(())) => {
-                let request = http::Request::from_parts(head.clone(), Body::new(body));
+                let mut head = head.clone();
+                head.extensions.insert(Peer(peer));
+                let request = http::Request::from_parts(head, Body::new(body));
                 native.oneshot(request).await.unwrap_or_else(|never| match never {})
             }
         }
@@ -106,14 +116,18 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run(&self, body: RequestBody, framing: Result<(), Rejection>) -> http::Response<Bytes> {
         let answer = match self.understand(body, framing).await {
-            Ok(call) => self.answer(call).await,
+            Ok((call, text)) => self.answer(call, text).await,
             Err(refusal) => Err(refusal),
         };
         answer.unwrap_or_else(|refusal| self.door.refuse(self.head, &refusal))
     }
 
-    /// Judges and reads a request, in the order that every door keeps.
-    async fn understand(&self, body: RequestBody, framing: Result<(), Rejection>) -> Result<Call, Refusal> {
+    /// Judges and reads a request, in the order that every door keeps. Says what its message says, where that is kept.
+    async fn understand(
+        &self,
+        body: RequestBody,
+        framing: Result<(), Rejection>,
+    ) -> Result<(Call, Option<String>), Refusal> {
         let Self { gateway, directory, door, head, address } = self;
         framing?;
         let now = gateway.clock.now();
@@ -132,11 +146,14 @@ impl Exchange<'_> {
             // Whoever asks for credentials shows some in the body.
             gateway.note_failure(door.name(), *address, now);
         }
-        call
+        let call = call?;
+        let is_kept = gateway.console.transcript.is_some() && call.signal == Some(Signal::Sent);
+        let text = if is_kept { door.message_text(head, &body) } else { None };
+        Ok((call, text))
     }
 
     /// Does what a call says, and answers it.
-    async fn answer(&self, call: Call) -> Result<http::Response<Bytes>, Refusal> {
+    async fn answer(&self, call: Call, text: Option<String>) -> Result<http::Response<Bytes>, Refusal> {
         let Call { conversations, role, signal, marks, opens_conversation, reference, reply } = call;
         let Self { gateway, door, .. } = self;
         let now = gateway.clock.now();
@@ -160,6 +177,11 @@ impl Exchange<'_> {
                     Err(rejection) => return Err(Refusal { rejection, reference }),
                 }
             }
+        }
+        if let Some((transcript, text)) = gateway.console.transcript.as_ref().zip(text) {
+            let is_new = |outcome: &Outcome| outcome.verdict != Verdict::Ignored(IgnoreReason::Duplicate);
+            let heard = conversations.iter().zip(&outcomes).filter(|(_, outcome)| is_new(outcome));
+            heard.for_each(|(to, _)| transcript.add(to, Speaker::only(role), &text, now));
         }
         if opens_conversation {
             conversations.iter().for_each(|conversation| gateway.opened.open(conversation));

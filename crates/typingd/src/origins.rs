@@ -21,7 +21,7 @@ impl Origins {
     /// # Errors
     /// [`ForeignPage`] for every other.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), ForeignPage> {
-        if self.is_local && !head::single(headers, HOST.as_str()).is_some_and(is_local_host) {
+        if self.is_local && !is_to_this_machine(headers) {
             // A name that a stranger had resolved to this machine makes his page look like one of ours.
             return Err(ForeignPage);
         }
@@ -30,7 +30,7 @@ impl Origins {
         }
         let origin = head::single(headers, ORIGIN.as_str()).ok_or(ForeignPage)?;
         let is_allowed = self.allowed.iter().any(|allowed| allowed == origin)
-            || is_own(origin, headers)
+            || is_own(headers)
             || (self.is_local && authority(origin).is_some_and(is_local_host));
         if is_allowed { Ok(()) } else { Err(ForeignPage) }
     }
@@ -58,10 +58,16 @@ impl Origins {
 #[derive(Clone, Copy, Debug)]
 pub struct ForeignPage;
 
-/// Whether the page came from here.
-fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+/// Whether a request calls the gateway by a name of this machine.
+pub(crate) fn is_to_this_machine(headers: &HeaderMap) -> bool {
+    head::single(headers, HOST.as_str()).is_some_and(is_local_host)
+}
+
+/// Whether a request is of a page that came from here.
+pub(crate) fn is_own(headers: &HeaderMap) -> bool {
+    let origin = head::single(headers, ORIGIN.as_str());
     let host = head::single(headers, HOST.as_str());
-    authority(origin).zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    origin.and_then(authority).zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
 }
 
 fn authority(origin: &str) -> Option<&str> {

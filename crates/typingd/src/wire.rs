@@ -124,7 +124,7 @@ pub fn change_words(kind: ChangeKind) -> (&'static str, Option<&'static str>) {
 }
 
 /// RFC 3339 in UTC, with milliseconds.
-fn timestamp(time: jiff::Timestamp) -> String {
+pub(crate) fn timestamp(time: jiff::Timestamp) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     PRINTER.timestamp_to_string(&time)
 }

@@ -1,9 +1,9 @@
 //! Kaleyra RCS: an agent's typing events and messages on their way to a user's handset.
 //!
 //! Knows the two paths under `/v1/{sid}/rcs/`, their two credentials, their bodies, and that each has error bodies of
-//! its own. Refuses to know what a message says: that it goes out is all that counts here. From the vendor's pages on
-//! the RCS API, its events, its messages and its error codes, read 2026-11; where they say nothing, `wire.rs` says what
-//! was chosen.
+//! its own. Refuses to know what a message says, but to show it in dev mode's console: that it goes out is all that
+//! counts here. From the vendor's pages on the RCS API, its events, its messages and its error codes, read 2026-11; where
+//! they say nothing, `wire.rs` says what was chosen.
 
 mod request;
 mod wire;
@@ -22,7 +22,7 @@ use typingd_core::Signal;
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Provider, Receipt, account, head};
+use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head};
 
 const NAME: &str = "kaleyra";
 
@@ -186,6 +186,21 @@ impl Provider for Kaleyra {
                 wire::event_refused(&refusal.rejection, upstream_status)
             }
         }
+    }
+
+    fn message_text(&self, _: &Parts, body: &Bytes) -> Option<String> {
+        request::text(body)
+    }
+
+    fn example(&self, account: AccountId, base_url: &str) -> Option<Example> {
+        let account = self.accounts.get(account.0).filter(|account| account::is_plain(&account.sid))?;
+        let (sid, agent) = (&account.sid, account.common.example_agent("kio_rcs"));
+        let command = format!(
+            r#"curl {base_url}/v1/{sid}/rcs/events -u "$KALEYRA_USER_PASSWORD" -H "api-key: $KALEYRA_API_KEY" \
+    -H 'Content-Type: application/json' \
+    -d '{{"from":"{agent}","to":"+14155550123","composing":{{}}}}'"#
+        );
+        Some(Example { title: "Kaleyra: an agent types", command })
     }
 }
 

@@ -89,6 +89,12 @@ impl Message {
     }
 }
 
+/// What a message says, of whatever body.
+pub(super) fn text(body: &[u8]) -> Option<String> {
+    let json = json::parse(body).ok()?;
+    json.as_object()?.get("text")?.as_str().map(str::to_owned)
+}
+
 /// The body's fields. A body of another type is JSON, so that it is the fields that are wrong.
 fn fields_of<'j, 'b>(json: &'j Json<'b>) -> Result<Fields<'j, 'b>, Rejection> {
     let fault = Fault { field: "body".into(), kind: FaultKind::WrongType, expected: "a JSON object".into() };

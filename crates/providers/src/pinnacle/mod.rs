@@ -1,8 +1,8 @@
 //! Pinnacle RCS: an agent's typing calls and messages on their way to a user's handset.
 //!
 //! Knows the three paths, the one header that authenticates, the bodies, and the error body that its SDKs can read.
-//! Refuses to know what a message says, except whether it goes out now or later. From the vendor's API reference on
-//! typing indicators and RCS messages and from what its SDKs send, read 2026-11.
+//! Refuses to know what a message says, except whether it goes out now or later and, for dev mode's console, its text.
+//! From the vendor's API reference on typing indicators and RCS messages and from what its SDKs send, read 2026-11.
 
 mod request;
 mod wire;
@@ -15,7 +15,7 @@ use typingd_core::{Conversation, Signal, User};
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Provider, Receipt, account, head};
+use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head};
 
 const NAME: &str = "pinnacle";
 
@@ -147,6 +147,25 @@ impl Provider for Pinnacle {
     fn refuse(&self, _: &Parts, refusal: &Refusal) -> Response<Bytes> {
         wire::refused(&refusal.rejection)
     }
+
+    fn message_text(&self, _: &Parts, body: &Bytes) -> Option<String> {
+        request::text(body)
+    }
+
+    fn example(&self, account: AccountId, base_url: &str) -> Option<Example> {
+        let account = self.accounts.get(account.0).filter(|account| is_plain_path(&account.prefix))?;
+        let (prefix, agent) = (&account.prefix, account.common.example_agent("agent_x"));
+        let command = format!(
+            r#"curl {base_url}{prefix}/messages/send/typing -H "PINNACLE-API-KEY: $PINNACLE_API_KEY" \
+    -H 'Content-Type: application/json' \
+    -d '{{"agentId":"{agent}","to":"+14155550123"}}'"#
+        );
+        Some(Example { title: "Pinnacle: an agent types", command })
+    }
+}
+
+fn is_plain_path(path: &str) -> bool {
+    path.split('/').all(account::is_plain)
 }
 
 enum Endpoint {

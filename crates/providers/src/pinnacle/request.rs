@@ -39,6 +39,16 @@ impl Message {
     }
 }
 
+/// What a message says, of whatever body: its text, or what it is made of.
+pub(super) fn text(body: &[u8]) -> Option<String> {
+    let json = json::parse(body).ok()?;
+    let body = json.as_object()?;
+    let text = body.get("text").and_then(Json::as_str).map(str::to_owned);
+    let is_sent = |name: &str| body.get(name).is_some_and(|value| *value != Json::Null);
+    text.or_else(|| is_sent("cards").then(|| "[card]".to_owned()))
+        .or_else(|| (is_sent("media") || is_sent("mediaUrl")).then(|| "[media]".to_owned()))
+}
+
 /// Both bodies have an agent, a user and options; the agent's name differs.
 fn read<T>(
     body: &[u8],

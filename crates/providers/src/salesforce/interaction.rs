@@ -62,6 +62,22 @@ pub(super) fn read<'j>(json: &'j Json<'_>, attachments: usize) -> Result<Interac
     Ok(whole.expect("what could not be read left a fault"))
 }
 
+/// What a message says, of whatever JSON: its text, or a word for what it is instead.
+pub(super) fn text(json: &Json<'_>) -> Option<String> {
+    let [interaction] = json.as_object()?.get("interactions")?.as_array()? else { return None };
+    let interaction = interaction.as_object()?;
+    if interaction.get("interactionType")?.as_str()? == "AttachmentInteraction" {
+        return Some("[file]".to_owned());
+    }
+    let message = interaction.get("payload")?.as_object()?.get("abstractMessage")?.as_object()?;
+    match message.get("messageType")?.as_str()? {
+        "StaticContentMessage" => {
+            message.get("staticContent")?.as_object()?.get("text")?.as_str().map(str::to_owned)
+        }
+        _ => Some("[choice]".to_owned()),
+    }
+}
+
 fn only_interaction<'j, 'b>(body: &Fields<'j, 'b>, faults: &mut Faults) -> Option<Fields<'j, 'b>> {
     let name = "interactions";
     match body.required(faults, name, INTERACTIONS, Json::as_array)? {

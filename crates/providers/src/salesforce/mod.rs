@@ -4,7 +4,8 @@
 //! vendor's [reference] prints it (read in November 2026): their headers, their multipart bodies, their codes. Where
 //! the reference and the published connectors differ, the connectors are right. It knows `POST /services/oauth2/token`,
 //! the [JWT bearer flow] by which connectors get their tokens. It refuses to know how an assertion's signature is
-//! checked and what becomes of messages and files: of those it takes only that the end user's message went out.
+//! checked and what becomes of messages and files: of those it takes only that the end user's message went out and, for
+//! dev mode's console, its text.
 //!
 //! [JWT bearer flow]: https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_jwt_flow.htm
 //! [reference]: https://developer.salesforce.com/docs/service/interaction-service-api/references/interaction-service-reference
@@ -25,7 +26,7 @@ use self::oauth::Holder;
 use crate::account::{self, Patterns};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Bar, Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Provider, head, json};
+use crate::{AccountId, Call, Caller, Example, Provider, head, json};
 
 mod assertion;
 mod connected_app;
@@ -201,6 +202,33 @@ impl Provider for Salesforce {
 
     fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes> {
         if oauth::owns(head.uri.path()) { oauth::refused(&refusal.rejection) } else { wire::refused(refusal) }
+    }
+
+    fn message_text(&self, head: &Parts, body: &Bytes) -> Option<String> {
+        let form = Form::read(&head.headers, body).ok()?;
+        interaction::text(&json::parse(form.json).ok()?)
+    }
+
+    fn example(&self, account: AccountId, base_url: &str) -> Option<Example> {
+        let account = self.accounts.get(account.0).filter(|account| account::is_plain(&account.org_id))?;
+        let (org_id, agent) = (&account.org_id, account.common.example_agent("desk"));
+        let context = match account.authorization_context {
+            AuthorizationContext::Absent => String::new(),
+            AuthorizationContext::Required => {
+                let shown = || account.contexts.iter().filter(|(name, _)| account::is_plain(name));
+                let (name, _) =
+                    shown().find(|(_, agents)| agents.contain(agent)).or_else(|| shown().next())?;
+                format!(" -H 'AuthorizationContext: {name}'")
+            }
+        };
+        let command = format!(
+            r#"curl {base_url}/api/v1/interactions -H "Authorization: Bearer $SALESFORCE_TOKEN" \
+    -H 'OrgId: {org_id}'{context} -H 'RequestId: 1' \
+    -F 'json={{"to":"{agent}","from":"David Wood","interactions":[{{"timestamp":1688190840000,
+      "interactionType":"EntryInteraction","payload":{{"id":"'$(date +%s%N)'",
+      "entryType":"TypingStartedIndicator","timestamp":1688190840000}}}}]}};type=application/json'"#
+        );
+        Some(Example { title: "Salesforce: an end user types", command })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cases;
+mod console;
 mod exchange;
 mod fixture;
 mod never_panics;

@@ -100,6 +100,7 @@ fn knock(
         .admit(&head, NOW)
         .map_err(Refusal::from)
         .and_then(|account| door.decode(account, &head, &body, NOW));
+    door.message_text(&head, &body);
     let answer = match decoded {
         Ok(call) => (call.reply)(&receipt(call.opens_conversation)),
         Err(refusal) => door.refuse(&head, &refusal),

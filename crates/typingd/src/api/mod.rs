@@ -1,5 +1,6 @@
 //! The native API, under `/typing/v1`.
 
+pub(crate) mod explain;
 pub(crate) mod fields;
 mod leases;
 pub mod problem;
@@ -14,11 +15,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::routing::{get, post};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use typingd_providers::{Rejection, head};
 
+use crate::console;
 use crate::directory::{Directory, Login, TenantInfo};
 use crate::gateway::Gateway;
 use crate::ingress::Address;
@@ -27,13 +30,14 @@ use problem::Problem;
 
 /// All paths of the native API, and the answer to every path that is nobody's.
 pub fn router(gateway: Arc<Gateway>) -> Router {
-    let only = |allow| move || async move { Problem::from(Rejection::MethodNotAllowed { allow }) };
     Router::new()
         .route("/typing/v1/signals", post(signals::post).fallback(only("POST")))
         .route("/typing/v1/leases", get(leases::get).fallback(only("GET")))
         .route("/typing/v1/stream", get(stream::get).fallback(only("GET")))
         .route("/typing/v1/socket", get(socket::get).fallback(only("GET")))
         .route("/typing/v1/tickets", post(tickets::post).fallback(only("POST")))
+        .route("/typing/v1/explain", get(explain::get).fallback(only("GET")))
+        .merge(console::router(&gateway))
         .fallback(async || Problem::from(Rejection::UnknownPath))
         .with_state(gateway)
 }
@@ -41,11 +45,28 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
 /// More than any request or frame takes, in bytes.
 pub(crate) const BODY_LIMIT: usize = 16 * 1024;
 
+/// The answer to every method but those that a path takes.
+pub(crate) fn only<S: Clone + Send + Sync + 'static>(allow: &'static str) -> impl Handler<((),), S> {
+    async move || Problem::from(Rejection::MethodNotAllowed { allow })
+}
+
+/// A document, as an answer.
+pub(crate) fn json(document: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(document).expect("strings and numbers can always be written");
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 /// The native API's name among the doors.
 pub const NATIVE: &str = "native";
 
 /// Who calls, within its rate.
-fn authenticate(gateway: &Gateway, directory: &Directory, request: &Request) -> Result<Login, Rejection> {
+pub(crate) fn authenticate(
+    gateway: &Gateway,
+    directory: &Directory,
+    request: &Request,
+) -> Result<Login, Rejection> {
     let now = gateway.clock.now();
     let Some(&Address(address)) = request.extensions().get() else { return Err(Rejection::Internal) };
     gateway.failures.check(address, now)?;
@@ -63,15 +84,7 @@ pub(crate) fn tenant<'d>(directory: &'d Directory, login: &Login) -> Result<&'d 
     directory.tenant(&login.tenant).ok_or(Rejection::Unauthenticated)
 }
 
-/// An answer in JSON.
-fn json(body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("strings and numbers can always be written");
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
 /// The answer is of this moment, or nobody else's business.
-fn forbid_storing(response: &mut Response) {
+pub(crate) fn forbid_storing(response: &mut Response) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use typingd_providers::{Fault, Rejection};
 
 use crate::gateway::TooWide;
+use crate::history;
 use crate::listener::Response;
 use crate::origins::ForeignPage;
 
@@ -63,6 +64,11 @@ impl Problem {
     fn errors(&self) -> Vec<FieldError<'_>> {
         self.faults.iter().map(|fault| FieldError { field: &fault.field, detail: fault.why() }).collect()
     }
+
+    /// 403, and why.
+    pub(crate) fn forbidden(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
 }
 
 impl From<Rejection> for Problem {
@@ -112,6 +118,15 @@ impl From<TooWide> for Problem {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "more leases live in this scope than one answer holds: narrow it by `channel`, `agent` or `user`",
+        )
+    }
+}
+
+impl From<history::Off> for Problem {
+    fn from(_: history::Off) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no history is kept here: `history.conversations` is 0 in this gateway's configuration",
         )
     }
 }

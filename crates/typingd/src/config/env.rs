@@ -10,10 +10,11 @@ use super::file::{ConfigError, Environment};
 enum Kind {
     Text,
     Number,
+    Flag,
 }
 
 /// The scalars of each section. Those that lie in lists have no variable.
-const SECTIONS: [(&str, &[(&str, Kind)]); 5] = [
+const SECTIONS: [(&str, &[(&str, Kind)]); 7] = [
     ("listen", &[("address", Kind::Text), ("certificate", Kind::Text), ("key", Kind::Text)]),
     ("operators", &[("address", Kind::Text)]),
     ("keys", &[("pepper", Kind::Text)]),
@@ -44,6 +45,8 @@ const SECTIONS: [(&str, &[(&str, Kind)]); 5] = [
             ("fence_ms", Kind::Number),
         ],
     ),
+    ("history", &[("conversations", Kind::Number), ("entries", Kind::Number), ("minutes", Kind::Number)]),
+    ("console", &[("enabled", Kind::Flag)]),
 ];
 
 fn variable(section: &str, scalar: &str) -> String {
@@ -56,14 +59,16 @@ pub(super) fn apply(file: &mut Table, environment: &Environment) -> Result<(), C
         for (scalar, kind) in scalars {
             let variable = variable(section, scalar);
             let Some(text) = environment.get(&variable) else { continue };
-            let value = match kind {
-                Kind::Text => Value::String(text.clone()),
-                Kind::Number => text.parse().map(Value::Integer).map_err(|_| ConfigError {
-                    line: None,
-                    key: variable.clone(),
-                    why: "expected a whole number".to_owned(),
-                })?,
+            let (value, expected) = match kind {
+                Kind::Text => (Some(Value::String(text.clone())), "a text"),
+                Kind::Number => (text.parse().ok().map(Value::Integer), "a whole number"),
+                Kind::Flag => (text.parse().ok().map(Value::Boolean), "`true` or `false`"),
             };
+            let value = value.ok_or_else(|| ConfigError {
+                line: None,
+                key: variable,
+                why: format!("expected {expected}"),
+            })?;
             let table = file.entry(section).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(table) = table {
                 table.insert((*scalar).to_owned(), value);
@@ -84,7 +89,11 @@ mod tests {
         let printed: Table = toml::from_str(&file::print(text, &Environment::new()).unwrap()).unwrap();
         for (section, value) in printed.iter().filter(|(section, _)| *section != "tenants") {
             for (key, value) in value.as_table().unwrap().iter().filter(|(_, value)| !value.is_array()) {
-                let kind = if value.is_str() { Kind::Text } else { Kind::Number };
+                let kind = match value {
+                    Value::String(_) => Kind::Text,
+                    Value::Boolean(_) => Kind::Flag,
+                    _ => Kind::Number,
+                };
                 let known = SECTIONS.iter().find(|(name, _)| name == section).map(|(_, scalars)| *scalars);
                 let is_known = known.unwrap_or_default().iter().any(|(name, of)| name == key && *of == kind);
                 assert!(is_known, "{section}.{key}");
@@ -102,6 +111,10 @@ mod tests {
         assert_eq!(config.server.listen.port(), 1);
         let error = file::load(text, &set("TYPINGD_LIMITS_STREAMS", "many")).unwrap_err();
         assert_eq!(error.to_string(), "TYPINGD_LIMITS_STREAMS: expected a whole number");
+        let config = file::load(text, &set("TYPINGD_CONSOLE_ENABLED", "true")).unwrap();
+        assert_eq!(config.console, crate::config::Console::Login);
+        let error = file::load(text, &set("TYPINGD_CONSOLE_ENABLED", "yes")).unwrap_err();
+        assert_eq!(error.to_string(), "TYPINGD_CONSOLE_ENABLED: expected `true` or `false`");
         // What Kubernetes sets for a service of this name is nobody's setting.
         assert!(file::load(text, &set("TYPINGD_PORT", "tcp://10.0.0.1:80")).is_ok());
     }

@@ -12,7 +12,8 @@ use typingd_core::Policy;
 use typingd_providers::KeyHasher;
 use typingd_providers::salesforce::TokenKeys;
 
-use super::{Config, Keys, Limits, Server, TlsFiles, env, locate, secret, tenants};
+use super::history::HistorySection;
+use super::{Config, Console, Keys, Limits, Server, TlsFiles, env, locate, secret, tenants};
 use crate::origins::Origins;
 use crate::{hub, listener};
 
@@ -116,6 +117,10 @@ struct File {
     limits: LimitsSection,
     #[serde(default)]
     policy: PolicySection,
+    #[serde(default)]
+    history: HistorySection,
+    #[serde(default)]
+    console: ConsoleSection,
     #[serde(default)]
     tenants: Vec<tenants::TenantSection>,
 }
@@ -226,6 +231,12 @@ impl Default for PolicySection {
     }
 }
 
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConsoleSection {
+    enabled: bool,
+}
+
 impl File {
     fn resolve(&self, environment: &Environment) -> Result<Config, ConfigError> {
         let policy = self.policy.resolve()?;
@@ -243,7 +254,8 @@ impl File {
             keys,
             origins: self.browsers.resolve()?,
             policy,
-            limits: self.limits.resolve()?,
+            console: if self.console.enabled { Console::Login } else { Console::Off },
+            limits: Limits { history: self.history.resolve()?, ..self.limits.resolve()? },
         })
     }
 
@@ -343,6 +355,7 @@ impl LimitsSection {
             sides: self.sides,
             listing: self.listing,
             opened: self.opened,
+            history: Limits::default().history,
             body_timeout: Duration::from_millis(self.body_timeout_ms),
             drain_notice: Duration::from_millis(self.drain_notice_ms),
             drain_timeout: Duration::from_millis(self.drain_timeout_ms),
@@ -374,6 +387,6 @@ pub(super) fn error(key: impl Into<String>, why: impl Into<String>) -> ConfigErr
     ConfigError { line: None, key: key.into(), why: why.into() }
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

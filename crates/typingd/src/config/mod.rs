@@ -2,6 +2,7 @@
 
 mod env;
 pub mod file;
+mod history;
 mod locate;
 pub(crate) mod secret;
 mod tenants;
@@ -19,6 +20,8 @@ use typingd_providers::{Accounts, KeyHasher, Secret};
 use crate::origins::Origins;
 use crate::{hub, ids, listener};
 
+pub(crate) use file::millis;
+
 /// Everything there is to set.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,8 +35,22 @@ pub struct Config {
     pub origins: Origins,
     /// The engine's numbers.
     pub policy: Policy,
+    /// Who may look at the console.
+    pub console: Console,
     /// What keeps strangers within bounds.
     pub limits: Limits,
+}
+
+/// Who may look at the console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Console {
+    /// Nobody: there is none.
+    #[default]
+    Off,
+    /// Whoever logs in with a native API key. No text of messages is kept.
+    Login,
+    /// Everybody on this machine, as the one tenant there is. The text of messages is kept for it.
+    Open,
 }
 
 /// The process's own settings.
@@ -149,6 +166,8 @@ pub struct Limits {
     pub listing: usize,
     /// Conversations counted as open; the one opened first is forgotten first.
     pub opened: usize,
+    /// What is remembered of each conversation.
+    pub history: crate::history::Limits,
     /// How long a body may take.
     pub body_timeout: Duration,
     /// How long callers are still accepted while the operators' `/readyz` says no already: the time that a load balancer
@@ -170,6 +189,7 @@ impl Default for Limits {
             sides: 2_000_000,
             listing: 10_000,
             opened: 100_000,
+            history: crate::history::Limits::default(),
             body_timeout: Duration::from_secs(9),
             drain_notice: Duration::ZERO,
             drain_timeout: Duration::from_secs(5),

@@ -11,6 +11,7 @@ use typingd_core::{Conversation, Scope};
 use super::{Farewell, Hub};
 use crate::census::Census;
 use crate::clock::Clock;
+use crate::history::History;
 use crate::metrics::{Metrics, Queue};
 use crate::subscribe::event::Events;
 use crate::sweeper::Alarm;
@@ -24,6 +25,7 @@ pub struct Outlet {
     pub(super) loss: Arc<Loss>,
     pub(super) alarm: Arc<Alarm>,
     pub(super) census: Arc<Census>,
+    pub(super) history: Arc<History>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
 }
@@ -50,6 +52,7 @@ impl Feed for Outlet {
             return;
         }
         let now = self.clock.now();
+        self.history.note_commit(&commit, now);
         for change in &commit.changes {
             self.metrics.changed(change, now);
         }

@@ -19,6 +19,7 @@ pub use distribution::{Distribution, Outlet};
 
 use crate::census::Census;
 use crate::clock::Clock;
+use crate::history::History;
 use crate::metrics::{Metrics, Queue};
 use crate::subscribe::event::Told;
 use crate::sweeper::Alarm;
@@ -119,6 +120,7 @@ impl Hub {
         clock: Clock,
         alarm: Arc<Alarm>,
         census: Arc<Census>,
+        history: Arc<History>,
         metrics: Arc<Metrics>,
     ) -> (Arc<Self>, Outlet, Distribution) {
         let (items, waiting) = mpsc::channel(OUTLET);
@@ -129,7 +131,7 @@ impl Hub {
             limits,
             metrics: metrics.clone(),
         });
-        let outlet = Outlet { items, loss: Arc::default(), alarm, census, metrics, clock };
+        let outlet = Outlet { items, loss: Arc::default(), alarm, census, history, metrics, clock };
         let distribution = Distribution::new(hub.clone(), waiting, &outlet);
         (hub, outlet, distribution)
     }

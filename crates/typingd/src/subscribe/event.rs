@@ -71,6 +71,11 @@ impl Told {
     }
 }
 
+/// An event that nobody else is told.
+pub(crate) fn event(id: &str, name: &str, data: &impl Serialize) -> Bytes {
+    Told::write(id, name, data).event
+}
+
 /// `snapshot`: all that lives in a scope, in place of whatever was known. A socket has several scopes, and names the
 /// subscription.
 #[must_use]

@@ -44,13 +44,18 @@ pub async fn stream(gateway: Arc<Gateway>, scope: Scope, login: &Login) -> Resul
             |mut session| async move { session.next().await.map(|bytes| (bytes, session)) },
         );
     let events = stream::iter([hello]).chain(rest).map(Ok::<_, Infallible>);
-    let mut response = Response::new(Body::from_stream(events));
+    Ok(response(Body::from_stream(events)))
+}
+
+/// A stream of events, as an answer.
+pub(crate) fn response(events: Body) -> Response {
+    let mut response = Response::new(events);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     // Without it, nginx holds the events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 struct Session {

@@ -187,7 +187,11 @@ impl Session {
         };
         let (asked, reference) =
             reader.read(frame).map_err(|Refused { reference, rejection }| (rejection.into(), reference))?;
-        let answer = match info.rate.spend() {
+        // What ends something was paid for by what began it.
+        let is_paid_for = matches!(&asked, Asked::Say { side, utterance, .. }
+            if !matches!(utterance.signal, Signal::Composing { .. }) && self.claims.contains_key(side));
+        let paid = if is_paid_for { Ok(()) } else { info.rate.spend() };
+        let answer = match paid {
             Err(rejection) => Err(rejection.into()),
             Ok(()) => match asked {
                 Asked::Ping => Ok(frame::pong(reference.as_deref())),
@@ -255,7 +259,11 @@ impl Session {
             }
             Signal::Paused | Signal::Sent => {}
         }
+        let is_end = !matches!(utterance.signal, Signal::Composing { .. });
         let outcome = self.gateway.hear(SOCKET, side, utterance, now).await?;
+        if is_end && outcome.lease.is_none() {
+            self.claims.remove(side);
+        }
         Ok((outcome, now))
     }
 

@@ -152,6 +152,9 @@ fn native_signal() -> Request {
     Request::new("POST /typing/v1/signals", &[JSON, ("Authorization", "Bearer acme-key")], body)
 }
 
+/// Of the conversation that the message would end.
+const EXPLAIN: &str = "GET /typing/v1/explain?agent=agent_pinnacle&user=%2B14155550001";
+
 fn native_get(line: &'static str) -> Request {
     Request::new(line, &[("Authorization", "Bearer acme-key")], "")
 }
@@ -261,6 +264,7 @@ fn table() -> Vec<(String, Request, Said)> {
         ("signals", native_signal()),
         ("leases", native_get("GET /typing/v1/leases")),
         ("stream", native_get("GET /typing/v1/stream")),
+        ("explain", native_get(EXPLAIN)),
     ] {
         wrong_in_any_way(&mut row, door, &good, "Authorization", "Bearer ", &huge, &unauthorized_native);
         for key in [KALEYRA_KEY, "test_key", "00Dxx0000000001!AQEAQTESTTOKEN", "user:pass"] {
@@ -481,6 +485,7 @@ async fn a_revoked_credential_is_refused_at_every_door() {
         (native_signal(), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
         (native_get("GET /typing/v1/leases"), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
         (native_get("GET /typing/v1/stream"), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
+        (native_get(EXPLAIN), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
     ];
     gateway.0.gateway().reload(after.clone()).await.unwrap();
     for (request, header, new, (status, code)) in &doors {

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clap::Parser;
 use tracing::Level;
-use typingd::config::Config;
+use typingd::config::{Config, Console};
 use typingd::log;
 use typingd_providers::salesforce::{AssertionKey, ConnectedApp, ConnectedApps};
 use typingd_providers::{Patterns, Secret};
@@ -127,6 +127,7 @@ impl Write for Log {
 fn acme_with_canaries() -> Config {
     let mut config = config(Duration::from_secs(20));
     config.limits.failed_authentications_per_minute = u32::MAX;
+    config.console = Console::Login;
     config.tenancy.tenants[0].api_keys = vec![Secret::new(NATIVE_KEY)];
     let accounts = &mut config.tenancy.accounts;
     accounts.kaleyra[0].api_keys = vec![Secret::new(KALEYRA_KEY)];
@@ -255,6 +256,14 @@ fn good() -> Vec<(u16, Vec<u8>)> {
         ),
         (
             200,
+            format!(
+                "GET /typing/v1/explain?agent={NATIVE_KEY}&user=%2B{number} HTTP/1.1\r\nHost: t\r\n{}\r\n",
+                native_headers()
+            )
+            .into_bytes(),
+        ),
+        (
+            200,
             format!("GET /typing/v1/leases?user=%2B{number} HTTP/1.1\r\nHost: t\r\n{}\r\n", native_headers())
                 .into_bytes(),
         ),
@@ -273,7 +282,13 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
         ("POST /services/oauth2/token".to_owned(), String::new()),
         ("POST /typing/v1/signals".to_owned(), native_headers()),
         ("GET /typing/v1/leases".to_owned(), native_headers()),
+        ("GET /typing/v1/explain".to_owned(), native_headers()),
         ("GET /nowhere".to_owned(), native_headers()),
+        ("GET /".to_owned(), String::new()),
+        ("GET /console/session".to_owned(), native_headers()),
+        ("POST /console/session".to_owned(), native_headers()),
+        ("DELETE /console/session".to_owned(), native_headers()),
+        ("POST /console/messages".to_owned(), native_headers()),
     ];
     let escaped = canary.replace(' ', "%20").replace('+', "%2B");
     for (line, headers) in &doors {
@@ -303,6 +318,8 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
             "X-Request-Id",
             "User-Agent",
             "Cookie",
+            "Origin",
+            "If-None-Match",
             "X-Forwarded-For",
             "Forwarded",
             "traceparent",
@@ -379,6 +396,8 @@ fn foreign() -> Vec<Vec<u8>> {
         get("/typing/v1/leases?channel=kaleyra"),
         get("/typing/v1/leases?channel=salesforce"),
         get("/typing/v1/leases?agent=agent_pinnacle&agent="),
+        get("/typing/v1/explain"),
+        get("/typing/v1/explain?agent=agent_pinnacle&user=%2B14155550001"),
         native("{}"),
         native(r#"{"channel":"salesforce","agent":"desk","user":"x","composer":"user","state":"composing"}"#),
         native(
@@ -456,6 +475,51 @@ async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
         assert!(log.contains(line), "{line}");
     }
     assert_clean("the log", &log);
+}
+
+/// Dev mode's console shows what a message says, and nobody else hears of it.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_kept_for_the_console_is_nowhere_else() {
+    if std::env::var(CHILD).is_err() {
+        run_alone("a_message_that_is_kept_for_the_console_is_nowhere_else", "trace");
+        return;
+    }
+    let (log, _guard) = Log::start();
+    let mut config = acme_with_canaries();
+    config.console = Console::Open;
+    config.tenancy.tenants.truncate(1);
+    config.tenancy.accounts.kaleyra.truncate(2);
+    config.tenancy.accounts.pinnacle.truncate(2);
+    let gateway = InProcess::with(config);
+    let mut native = gateway.stream("", NATIVE_KEY).await;
+    let feed = b"GET /console/feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut shown = gateway.connect().events(feed).await;
+    for (status, request) in good() {
+        assert_eq!(gateway.exchange(&request).await.status, status);
+    }
+    let said = format!(
+        r#"{{"channel":"kaleyra","agent":"a","user":"+{NUMBER}","composer":"user","name":"{NAME}","text":"{TEXT}"}}"#
+    );
+    let said = String::from_utf8(post("/console/messages", "", &said)).unwrap();
+    let said = said.replacen("Host: t\r\n", "Host: localhost\r\n", 1);
+    assert_eq!(gateway.exchange(said.as_bytes()).await.status, 204);
+    for canary in canaries() {
+        let refused = said.replace(TEXT, &canary).replace("kaleyra", &canary);
+        let answer = gateway.exchange(refused.as_bytes()).await;
+        assert_clean("a refusal", &answer.body);
+    }
+    let mut messages = 0;
+    while messages < 4 {
+        let event = shown.next().await.unwrap();
+        messages += usize::from(event.name == "message" && event.data["text"] == TEXT);
+    }
+    assert_clean("the metrics", &gateway.0.gateway().metrics.text());
+    gateway.0.drain().await;
+    while let Some(event) = native.next().await {
+        assert!(!event.data.to_string().contains(TEXT), "{event:?}");
+    }
+    assert!(log.text().contains("answered"));
+    assert_clean("the log", &log.text());
 }
 
 /// What [`log::start`] takes.

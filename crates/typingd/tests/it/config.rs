@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process;
+use std::time::Duration;
 
 use toml::{Table, Value};
 use typingd::config::file::{self, Environment};
+use typingd::history;
 
 const EXAMPLE: &str = include_str!("../../../../typingd.example.toml");
 const README: &str = include_str!("../../../../README.md");
@@ -157,6 +159,18 @@ fn the_configuration_of_the_readme_loads() {
 }
 
 #[test]
+fn the_history_is_bounded_as_the_file_says() {
+    let of = |text: &str, environment: &Environment| file::load(text, environment).unwrap().limits.history;
+    let nothing = Environment::new();
+    assert_eq!(of("", &nothing), history::Limits::default());
+    let text = "[history]\nconversations = 0\nentries = 10000\nminutes = 60\n";
+    let limits = history::Limits { conversations: 0, entries: 10_000, span: Duration::from_secs(3_600) };
+    assert_eq!(of(text, &nothing), limits);
+    let minute = Environment::from([("TYPINGD_HISTORY_MINUTES".to_owned(), "1".to_owned())]);
+    assert_eq!(of(text, &minute), history::Limits { span: Duration::from_secs(60), ..limits });
+}
+
+#[test]
 fn a_reference_is_read_each_time() {
     let directory = Directory::new("rotation");
     let text = directory.stand_in("[[tenants]]\nname = \"acme\"\napi_keys = [\"file:/etc/typingd/key\"]\n");
@@ -187,6 +201,14 @@ fn what_is_wrong_is_named_with_its_key_and_line_and_never_quoted() {
 
 /// A file, and what is said about it.
 const WRONG: &[(&str, &str)] = &[
+    (
+        "[browsers]\norigins = ['https://a.example', 'b.example']\n",
+        "line 2, browsers.origins[1]: expected a scheme, a host and perhaps a port, as in https://desk.example.com",
+    ),
+    (
+        "[browsers]\norigins = ['https://a.example/']\n",
+        "line 2, browsers.origins[0]: expected a scheme, a host and perhaps a port, as in https://desk.example.com",
+    ),
     ("[limits\n", "line 1, the file: unclosed table, expected `]`"),
     ("[[tenants]]\nname = 'acme'\napi_keys = ['CANARY]\n", "line 3, the file: unclosed array, expected `]`"),
     (
@@ -199,7 +221,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "port = 8080\n",
-        "line 1, port: unknown field `port`, expected one of `listen`, `operators`, `browsers`, `keys`, `limits`, `policy`, `tenants`",
+        "line 1, port: unknown field `port`, expected one of `listen`, `operators`, `browsers`, `keys`, `limits`, `policy`, `history`, `console`, `tenants`",
     ),
     (
         "[limits]\nstreams = 1\nstreems = 2\n",
@@ -366,6 +388,19 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[[tenants]]\nname = 'acme'\n[[tenants.salesforce]]\norg_id = '00Dxx0000000001'\naddresses = ['*']\nauthorization_context = 'absent'\ncontexts = { One = ['*'] }\n",
         "line 6, tenants[0].salesforce[0].authorization_context: no context is ever sent where this is `absent`: take `contexts` away, here and from connected apps",
+    ),
+    (
+        "[history]\nconversations = 1000001\n",
+        "line 2, history.conversations: expected a number from 0 to 1000000",
+    ),
+    ("[history]\nentries = 0\n", "line 2, history.entries: expected a number from 1 to 10000"),
+    ("[history]\nentries = 10001\n", "line 2, history.entries: expected a number from 1 to 10000"),
+    ("[history]\nentries = 5\nminutes = 0\n", "line 3, history.minutes: expected a number from 1 to 60"),
+    ("[history]\nminutes = 61\n", "line 2, history.minutes: expected a number from 1 to 60"),
+    ("[history]\nminutes = -1\n", "line 2, history.minutes: expected a whole number, zero or above"),
+    (
+        "[history]\nhours = 1\n",
+        "line 2, history.hours: unknown field `hours`, expected one of `conversations`, `entries`, `minutes`",
     ),
     ("[policy]\nmin_ttl_ms = 0\n", "line 2, policy.min_ttl_ms: expected a number above 0"),
     (

@@ -179,6 +179,7 @@ async fn every_other_mistake_is_a_problem_too() {
         ),
         (401, get("/typing/v1/leases", "wrong")),
         (401, get("/typing/v1/stream", "wrong")),
+        (401, get("/typing/v1/explain?agent=a&user=b", "wrong")),
         (400, get("/typing/v1/leases?chanel=x", "acme-key")),
         (400, get("/typing/v1/leases?channel=kaleyra&channel=pinnacle", "acme-key")),
         (400, get("/typing/v1/leases?channel=telegraph", "acme-key")),

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use typingd::app::App;
-use typingd::config::{Config, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use typingd::config::{Config, Console, Keys, Limits, Quota, Server, Tenancy, Tenant};
 use typingd::origins::Origins;
 use typingd_core::Policy;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
@@ -82,6 +82,7 @@ pub fn config(ttl: Duration) -> Config {
         keys: Keys::random(),
         origins: Origins::default(),
         policy: Policy::default(),
+        console: Console::Off,
         limits: Limits::default(),
     }
 }
@@ -178,6 +179,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         timeout(PATIENCE, self.read_answer()).await.expect("an answer or the end, in time")
     }
 
+    /// The status and the headers of the next response, which has no body.
+    pub async fn head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
+        timeout(PATIENCE, self.read_head()).await.expect("a head or the end, in time")
+    }
+
     /// Whether the connection ends here, without another byte.
     pub async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
@@ -226,11 +232,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     }
 
     /// Turns the connection into a stream of events; the snapshot is the first of them.
-    pub async fn stream(mut self, query: &str, key: &str) -> Events<IO> {
+    pub async fn stream(self, query: &str, key: &str) -> Events<IO> {
         let request = format!(
             "GET /typing/v1/stream{query} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {key}\r\n\r\n"
         );
-        self.send(request.as_bytes()).await;
+        self.events(request.as_bytes()).await
+    }
+
+    /// Turns the connection into whatever stream of events this request asks for.
+    pub async fn events(mut self, request: &[u8]) -> Events<IO> {
+        self.send(request).await;
         let (status, headers) = timeout(PATIENCE, self.read_head()).await.unwrap().unwrap();
         assert_eq!(status, 200);
         Events { wire: self, headers, text: String::new(), comments: 0, retry_ms: None, is_finished: false }

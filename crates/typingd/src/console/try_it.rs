@@ -1,0 +1,60 @@
+//! Commands to paste, for this gateway.
+
+use axum::extract::Request;
+use serde::Serialize;
+use typingd_core::Name;
+use typingd_providers::{AccountId, Example, head};
+
+use super::gate;
+use crate::dev;
+use crate::directory::Directory;
+use crate::gateway::Gateway;
+use crate::ingress::Peer;
+
+/// A command, and what it does.
+#[derive(Serialize)]
+pub(super) struct Command {
+    title: &'static str,
+    command: String,
+}
+
+/// The native API's, and one of each account of the tenant. In dev mode they have its credentials, which everybody
+/// knows, and elsewhere variables.
+pub(super) fn commands(
+    gateway: &Gateway,
+    directory: &Directory,
+    tenant: &Name,
+    request: &Request,
+) -> Vec<Command> {
+    let base_url = base_url(gateway, request);
+    let accounts = directory.doors.iter().flat_map(|door| {
+        let accounts = (0..).map(AccountId).map_while(|id| Some((id, door.account(id)?)));
+        let own = accounts.filter(|(_, account)| account.tenant == *tenant);
+        own.filter_map(|(id, _)| door.example(id, &base_url)).collect::<Vec<_>>()
+    });
+    let is_open = gateway.console.is_open();
+    let filled_in = |Example { title, command }: Example| {
+        let command = if is_open { dev::with_credentials(&command) } else { command };
+        Command { title, command }
+    };
+    [watching(&base_url)].into_iter().chain(accounts).map(filled_in).collect()
+}
+
+/// How to watch with the native API.
+#[must_use]
+pub(crate) fn watching(base_url: &str) -> Example {
+    let command =
+        format!(r#"curl -N {base_url}/typing/v1/stream -H "Authorization: Bearer $TYPINGD_API_KEY""#);
+    Example { title: "Watch who is typing", command }
+}
+
+/// Where the caller finds this gateway: by the name it has called it by.
+fn base_url(gateway: &Gateway, request: &Request) -> String {
+    let headers = request.headers();
+    let is_behind_own_proxy = request.extensions().get().is_some_and(|Peer(peer)| gateway.trusts(peer));
+    let is_https = gateway.console.has_tls
+        || (is_behind_own_proxy && head::single(headers, "x-forwarded-proto") == Some("https"));
+    let scheme = if is_https { "https" } else { "http" };
+    let host = gate::host(headers).map_or_else(|| "localhost".to_owned(), |host| host.to_string());
+    format!("{scheme}://{host}")
+}

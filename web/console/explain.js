@@ -1,0 +1,106 @@
+// Reads the gateway's explanation of one conversation and says in plain words why the dots are on, or not. Pure: it
+// touches no page and no clock. A sentence is a list of texts and of `{ name }`, which is text from strangers.
+
+const DOORS = {
+  kaleyra: "Kaleyra's door",
+  pinnacle: "Pinnacle's door",
+  salesforce: "Salesforce's door",
+  native: "the native API",
+  socket: "an open socket",
+};
+
+const IGNORED = {
+  fenced: "its turn was over",
+  duplicate: "it had been heard before",
+  nothing_live: "nothing to end",
+};
+
+const ENDED = {
+  sent: (ago) => `ended ${ago} ago by the message.`,
+  paused: (ago) => `stopped ${ago} ago, without a message.`,
+  expired: (ago) => `ran out ${ago} ago: nobody repeated it.`,
+  revoked: (ago) => `taken back ${ago} ago: who vouched for it went away.`,
+};
+
+const pick = (table, word, otherwise) => (Object.hasOwn(table, word) ? table[word] : otherwise);
+
+export const doorOf = (door) => pick(DOORS, door, `the door "${door}"`);
+
+export const reasonOf = (reason) => reason && pick(IGNORED, reason, reason);
+
+const lastAgo = (entry) => entry.last_ago_ms ?? entry.ago_ms;
+
+export const lately = (since_ms) => {
+  const minutes = Math.max(1, Math.round(since_ms / 60_000));
+  return minutes === 1 ? "the last minute" : `the last ${minutes} minutes`;
+};
+
+const same = (a, b) => a.composer === b.composer && a.participant === b.participant;
+
+const onSentence = (leases, timeline, who, wall) => {
+  const [lease, ...others] = [...leases].sort((a, b) => b.remaining_ms - a.remaining_ms);
+  const signal = timeline.findLast((e) => e.kind === "signal" && e.signal === "composing" && e.decision !== "ignored" && e.decision !== "refused" && same(e, lease));
+  return [
+    "On: ",
+    { name: who(lease) },
+    ...others.flatMap((other) => [" and ", { name: who(other) }]),
+    others.length ? " have" : " has",
+    ` been typing since ${wall(lease.started_at)}, vouched for by ${doorOf(signal?.door ?? lease.origin)}, until ${wall(lease.expires_at)} unless repeated.`,
+  ];
+};
+
+const offSentence = (lapsed, timeline, since_ms, elapsed, duration) => {
+  const stop = timeline.findLast((e) => e.kind === "change" && e.change === "stopped");
+  const stopAgo = Math.min(stop?.ago_ms ?? Infinity, lapsed.length ? -Math.max(...lapsed.map((l) => l.remaining_ms)) : Infinity);
+  const turned = timeline.findLast(
+    (e) => e.kind === "signal" && e.signal === "composing" && ["ignored", "refused"].includes(e.decision) && lastAgo(e) <= stopAgo,
+  );
+  const ago = (ms) => duration(Math.max(1000, ms + elapsed));
+  if (turned) {
+    const why = reasonOf(turned.reason);
+    return [`Off: the signal was ${turned.decision} ${ago(lastAgo(turned))} ago${why ? `: ${why}` : ""}.`];
+  }
+  if (stop && stop.ago_ms === stopAgo) return [`Off: ${pick(ENDED, stop.reason, (t) => `ended ${t} ago.`)(ago(stop.ago_ms))}`];
+  if (lapsed.length) return [`Off: ${ENDED.expired(ago(stopAgo))}`];
+  const last = timeline.findLast((e) => e.kind === "signal");
+  if (last?.signal === "sent") return [`Off: a message came ${ago(lastAgo(last))} ago while nobody was typing.`];
+  if (last?.signal === "paused") return [`Off: a stop came ${ago(lastAgo(last))} ago while nobody was typing.`];
+  return [`Off: nobody has typed in ${lately(since_ms)}.`];
+};
+
+/**
+ * One answer for each side that was heard of, the one that matters most first: `{ composer, on, sentence }`.
+ * `elapsed` is how many milliseconds ago the gateway explained; `who` names a composer, `wall` writes a wall time and
+ * `duration` a length of time.
+ */
+export const answers = (explained, elapsed, { who, wall, duration }) => {
+  const found = ["agent", "user"].map((composer) => {
+    const leases = explained.leases.filter((lease) => lease.composer === composer);
+    const timeline = explained.timeline.filter((entry) => entry.composer === composer);
+    const live = leases.filter((lease) => lease.remaining_ms > elapsed);
+    const heard = Math.min(...timeline.map(lastAgo), Infinity);
+    const on = live.length > 0;
+    const sentence = on ? onSentence(live, timeline, who, wall) : offSentence(leases, timeline, explained.since_ms, elapsed, duration);
+    return { composer, on, heard, sentence, known: on || timeline.length > 0 };
+  });
+  const known = found.filter((answer) => answer.known);
+  return (known.length ? known : [found[0]]).sort((a, b) => b.on - a.on || a.heard - b.heard);
+};
+
+const SIGNALS = { composing: "types", paused: "stopped", sent: "sent a message" };
+
+const CHANGES = { started: "on", refreshed: "stays on", stopped: "off" };
+
+const WHY_OFF = { sent: "by the message", paused: "without a message", expired: "ran out", revoked: "taken back" };
+
+/** One line of the timeline: `{ sentence, note }`. */
+export const line = (entry, who) => {
+  if (entry.kind === "signal") {
+    const note = [entry.decision, entry.decision === "ended" ? undefined : reasonOf(entry.reason)].filter(Boolean).join(": ");
+    return { sentence: [{ name: who(entry) }, ` ${pick(SIGNALS, entry.signal, entry.signal)}`], note };
+  }
+  const what = entry.composer === "agent" ? "Dots" : "Icon";
+  const word = pick(CHANGES, entry.change, entry.change);
+  const plural = what === "Dots" && word === "stays on" ? "stay on" : word;
+  return { sentence: [`${what} ${plural}`], note: entry.reason ? pick(WHY_OFF, entry.reason, entry.reason) : "" };
+};
