@@ -88,6 +88,10 @@ impl App {
         background.spawn(history.run());
         background.spawn({
             let gateway = gateway.clone();
+            async move { gateway.tickets.forget(gateway.clock).await }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
             async move { sweeper::run(&gateway.engine, gateway.clock, &alarm).await }
         });
         Ok(Self {

@@ -18,7 +18,6 @@ use typingd_providers::{
 
 use crate::app::App;
 use crate::config::{Config, Console, Keys, Limits, Quota, Server, Tenancy, Tenant};
-use crate::console::try_it;
 use crate::origins::Origins;
 use crate::{listener, operators, serve};
 
@@ -138,12 +137,11 @@ fn accounts([kaleyra_ttl_ms, pinnacle_ttl_ms, salesforce_ttl_ms]: [u64; 3], addr
 }
 
 /// Dev mode's credentials, by the variables that stand for them in commands.
-const CREDENTIALS: [(&str, &str); 5] = [
+const CREDENTIALS: [(&str, &str); 4] = [
     ("$KALEYRA_USER_PASSWORD", "dev:dev"),
     ("$KALEYRA_API_KEY", "dev-kaleyra-key"),
     ("$PINNACLE_API_KEY", "dev-pinnacle-key"),
     ("$SALESFORCE_TOKEN", "dev-salesforce-token"),
-    ("$TYPINGD_API_KEY", "dev-api-key"),
 ];
 
 /// A command with dev mode's credentials in place of variables. Each variable ends a word in double quotes, which it
@@ -170,9 +168,10 @@ impl Display for Welcome {
             typingd_providers::doors(accounts([20_000, 20_000, 7_000], self.0), &keys.tokens, &keys.hasher);
         let doors = doors.expect("dev mode has one account at each door");
         let examples = doors.iter().filter_map(|door| door.example(AccountId(0), &url));
-        let examples: Vec<String> = examples.map(|example| with_credentials(&example.command)).collect();
+        let indented = |command: String| command.replace('\n', "\n  ");
+        let examples = examples.map(|example| indented(with_credentials(&example.command)));
+        let examples: Vec<String> = examples.collect();
         let [kaleyra, pinnacle, salesforce] = examples.as_slice() else { return Err(fmt::Error) };
-        let watch = with_credentials(&try_it::watching(&url).command);
         write!(
             f,
             "\
@@ -180,7 +179,7 @@ typingd dev: {url}  (its console in a browser; this machine only, in memory, kno
 
 Watch who is typing, in one terminal:
 
-  {watch}
+  curl -N {url}/typing/v1/stream -H 'Authorization: Bearer dev-api-key'
 
 Type, in another. An agent, by Kaleyra's API:
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use blake3::Hash;
+use tokio::sync::Notify;
 use typingd_core::{Name, Role, Scope, Time};
 use typingd_providers::{KeyHasher, Rejection};
 
+use crate::clock::Clock;
 use crate::directory::Login;
 use crate::ids;
 
@@ -41,6 +43,7 @@ pub struct Ticket {
 pub struct Tickets {
     hasher: KeyHasher,
     waiting: Mutex<Waiting>,
+    is_issued: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +58,7 @@ impl Tickets {
     /// None yet. They are looked up by digest, as credentials are.
     #[must_use]
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { hasher, waiting: Mutex::default() }
+        Self { hasher, waiting: Mutex::default(), is_issued: Notify::new() }
     }
 
     /// Issues a ticket, of which a tenant may have `quota` waiting.
@@ -75,6 +78,7 @@ impl Tickets {
         waiting.by_tenant.insert(tenant.clone(), of_tenant + 1);
         waiting.in_order.push_back((now + LIFETIME, digest));
         waiting.by_digest.insert(digest, ticket);
+        self.is_issued.notify_one();
         Ok(text)
     }
 
@@ -89,9 +93,16 @@ impl Tickets {
         Some(ticket)
     }
 
-    /// Forgets those that nobody came with.
-    pub fn forget_late(&self, now: Time) {
-        self.lock().forget_late(now);
+    /// Forgets those that nobody came with, when they are late and with nobody asking: they name people.
+    pub async fn forget(&self, clock: Clock) {
+        loop {
+            let first = self.lock().in_order.front().map(|(end, _)| *end);
+            match first {
+                Some(end) => tokio::time::sleep_until(clock.instant(end)).await,
+                None => self.is_issued.notified().await,
+            }
+            self.lock().forget_late(clock.now());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -145,6 +156,24 @@ mod tests {
         assert!(tickets.redeem(&once, at(29)).is_none(), "once");
         assert!(tickets.redeem(&late, at(30)).is_none(), "soon");
         assert!(tickets.redeem("", at(0)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_that_nobody_comes_with_is_forgotten() {
+        let (tickets, clock) = (Tickets::new(KeyHasher::new([7; 32])), Clock::start());
+        let look_after = async {
+            for _ in 0..3 {
+                tickets.issue(ticket("acme"), 9, clock.now()).unwrap();
+                tokio::time::sleep(LIFETIME / 2).await;
+            }
+            assert_eq!(tickets.lock().by_digest.len(), 1);
+            tokio::time::sleep(LIFETIME).await;
+            assert_eq!(tickets.lock().by_digest.len(), 0);
+        };
+        tokio::select! {
+            () = tickets.forget(clock) => unreachable!("it goes on for ever"),
+            () = look_after => {}
+        }
     }
 
     #[test]

@@ -196,9 +196,10 @@ impl Provider for Kaleyra {
         let account = self.accounts.get(account.0).filter(|account| account::is_plain(&account.sid))?;
         let (sid, agent) = (&account.sid, account.common.example_agent("kio_rcs"));
         let command = format!(
-            r#"curl {base_url}/v1/{sid}/rcs/events -u "$KALEYRA_USER_PASSWORD" -H "api-key: $KALEYRA_API_KEY" \
-    -H 'Content-Type: application/json' \
-    -d '{{"from":"{agent}","to":"+14155550123","composing":{{}}}}'"#
+            r#"curl {base_url}/v1/{sid}/rcs/events \
+  -u "$KALEYRA_USER_PASSWORD" -H "api-key: $KALEYRA_API_KEY" \
+  -H 'Content-Type: application/json' \
+  -d '{{"from":"{agent}","to":"+14155550123","composing":{{}}}}'"#
         );
         Some(Example { title: "Kaleyra: an agent types", command })
     }

@@ -156,9 +156,10 @@ impl Provider for Pinnacle {
         let account = self.accounts.get(account.0).filter(|account| is_plain_path(&account.prefix))?;
         let (prefix, agent) = (&account.prefix, account.common.example_agent("agent_x"));
         let command = format!(
-            r#"curl {base_url}{prefix}/messages/send/typing -H "PINNACLE-API-KEY: $PINNACLE_API_KEY" \
-    -H 'Content-Type: application/json' \
-    -d '{{"agentId":"{agent}","to":"+14155550123"}}'"#
+            r#"curl {base_url}{prefix}/messages/send/typing \
+  -H "PINNACLE-API-KEY: $PINNACLE_API_KEY" \
+  -H 'Content-Type: application/json' \
+  -d '{{"agentId":"{agent}","to":"+14155550123"}}'"#
         );
         Some(Example { title: "Pinnacle: an agent types", command })
     }

@@ -218,15 +218,19 @@ impl Provider for Salesforce {
                 let shown = || account.contexts.iter().filter(|(name, _)| account::is_plain(name));
                 let (name, _) =
                     shown().find(|(_, agents)| agents.contain(agent)).or_else(|| shown().next())?;
-                format!(" -H 'AuthorizationContext: {name}'")
+                format!("\n  -H 'AuthorizationContext: {name}' \\")
             }
         };
         let command = format!(
-            r#"curl {base_url}/api/v1/interactions -H "Authorization: Bearer $SALESFORCE_TOKEN" \
-    -H 'OrgId: {org_id}'{context} -H 'RequestId: 1' \
-    -F 'json={{"to":"{agent}","from":"David Wood","interactions":[{{"timestamp":1688190840000,
-      "interactionType":"EntryInteraction","payload":{{"id":"'$(date +%s%N)'",
-      "entryType":"TypingStartedIndicator","timestamp":1688190840000}}}}]}};type=application/json'"#
+            r#"curl {base_url}/api/v1/interactions \
+  -H "Authorization: Bearer $SALESFORCE_TOKEN" \
+  -H 'OrgId: {org_id}' -H 'RequestId: 1' \{context}
+  -F 'json={{"to":"{agent}","from":"David Wood",
+    "interactions":[{{"timestamp":1688190840000,
+    "interactionType":"EntryInteraction",
+    "payload":{{"id":"'$(date +%s%N)'",
+    "entryType":"TypingStartedIndicator",
+    "timestamp":1688190840000}}}}]}};type=application/json'"#
         );
         Some(Example { title: "Salesforce: an end user types", command })
     }

@@ -59,15 +59,17 @@ fn a_command_is_in_the_vendors_words_and_holds_no_secret() {
     };
     assert_eq!(
         command(0, 0),
-        r#"curl https://typing.example/v1/dev/rcs/events -u "$KALEYRA_USER_PASSWORD" -H "api-key: $KALEYRA_API_KEY" \
-    -H 'Content-Type: application/json' \
-    -d '{"from":"kio_rcs","to":"+14155550123","composing":{}}'"#
+        r#"curl https://typing.example/v1/dev/rcs/events \
+  -u "$KALEYRA_USER_PASSWORD" -H "api-key: $KALEYRA_API_KEY" \
+  -H 'Content-Type: application/json' \
+  -d '{"from":"kio_rcs","to":"+14155550123","composing":{}}'"#
     );
     assert_eq!(
         command(1, 2),
-        r#"curl https://typing.example/pinnacle/messages/send/typing -H "PINNACLE-API-KEY: $PINNACLE_API_KEY" \
-    -H 'Content-Type: application/json' \
-    -d '{"agentId":"agent_globex","to":"+14155550123"}'"#
+        r#"curl https://typing.example/pinnacle/messages/send/typing \
+  -H "PINNACLE-API-KEY: $PINNACLE_API_KEY" \
+  -H 'Content-Type: application/json' \
+  -d '{"agentId":"agent_globex","to":"+14155550123"}'"#
     );
     let salesforce = command(2, 0);
     assert!(salesforce.contains(r#"-H "Authorization: Bearer $SALESFORCE_TOKEN""#), "{salesforce}");

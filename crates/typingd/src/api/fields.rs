@@ -107,16 +107,19 @@ pub(super) fn narrow(
 ) -> Scope {
     let channel = hold(faults, "channel", &within.channel, channel.map(Name::from));
     let info = channel.as_deref().map(|name| known_channel(faults, channels, name));
-    let user = user.and_then(|user| match info {
+    let mut normal = |user: &str| match info {
         None => Some(User::new(user)),
         // Of a channel that is not there nothing is known, and its fault is noted.
         Some(info) => self::user(faults, user, info?.kind),
-    });
+    };
+    // A ticket for any channel has its user as it was spelled: which form is normal, the channel says.
+    let held = within.user.as_ref().map(|user| normal(user.as_str()));
+    let given = if held == Some(None) { None } else { user.and_then(normal) };
     Scope {
         tenant: within.tenant.clone(),
         channel,
         agent: hold(faults, "agent", &within.agent, agent.map(Name::from)),
-        user: hold(faults, "user", &within.user, user),
+        user: hold(faults, "user", &held.flatten(), given),
     }
 }
 

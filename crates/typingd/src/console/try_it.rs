@@ -18,8 +18,8 @@ pub(super) struct Command {
     command: String,
 }
 
-/// The native API's, and one of each account of the tenant. In dev mode they have its credentials, which everybody
-/// knows, and elsewhere variables.
+/// One for each account of the tenant. In dev mode they have its credentials, which everybody knows, and elsewhere
+/// variables.
 pub(super) fn commands(
     gateway: &Gateway,
     directory: &Directory,
@@ -37,15 +37,7 @@ pub(super) fn commands(
         let command = if is_open { dev::with_credentials(&command) } else { command };
         Command { title, command }
     };
-    [watching(&base_url)].into_iter().chain(accounts).map(filled_in).collect()
-}
-
-/// How to watch with the native API.
-#[must_use]
-pub(crate) fn watching(base_url: &str) -> Example {
-    let command =
-        format!(r#"curl -N {base_url}/typing/v1/stream -H "Authorization: Bearer $TYPINGD_API_KEY""#);
-    Example { title: "Watch who is typing", command }
+    accounts.map(filled_in).collect()
 }
 
 /// Where the caller finds this gateway: by the name it has called it by.

@@ -166,12 +166,19 @@ impl Session {
         if message.is_binary() {
             return Ok(Some(End::Ours(CloseCode::UNSUPPORTED_DATA, "text_only")));
         }
-        if message.is_text() {
-            let answer = self.answer(&message.into_payload()).await;
-            let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
-            socket.send(text(answer)).await?;
+        if !message.is_text() {
+            // The library answers pings and closes. Who does not take what is owed is not asked what more it wants.
+            socket.flush().await?;
+            return Ok(None);
         }
-        // The library answers pings and closes.
+        let frame = message.into_payload();
+        if std::str::from_utf8(&frame).is_err() {
+            // The library has seen all but the end of a text whose last frame is empty.
+            return Ok(Some(End::Ours(CloseCode::INVALID_FRAME_PAYLOAD_DATA, "not_utf8")));
+        }
+        let answer = self.answer(&frame).await;
+        let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
+        socket.send(text(answer)).await?;
         Ok(None)
     }
 
@@ -185,27 +192,27 @@ impl Session {
             policy: gateway.engine.policy(),
             source: self.source,
         };
-        let (asked, reference) =
-            reader.read(frame).map_err(|Refused { reference, rejection }| (rejection.into(), reference))?;
-        // What ends something was paid for by what began it.
-        let is_paid_for = matches!(&asked, Asked::Say { side, utterance, .. }
+        let read = reader.read(frame);
+        // What ends something was paid for by what began it. What is refused has to be read as well.
+        let is_paid_for = matches!(&read, Ok((Asked::Say { side, utterance, .. }, _))
             if !matches!(utterance.signal, Signal::Composing { .. }) && self.claims.contains_key(side));
-        let paid = if is_paid_for { Ok(()) } else { info.rate.spend() };
-        let answer = match paid {
+        let spent = if is_paid_for { Ok(()) } else { info.rate.spend() };
+        let (asked, reference) = match read {
+            Ok((asked, reference)) => (spent.map(|()| asked), reference),
+            Err(Refused { reference, rejection }) => (spent.and(Err(rejection)), reference),
+        };
+        let answer = match asked {
             Err(rejection) => Err(rejection.into()),
-            Ok(()) => match asked {
-                Asked::Ping => Ok(frame::pong(reference.as_deref())),
-                Asked::Subscribe { id, scope } => self.subscribe(id, scope).await,
-                Asked::Unsubscribe { id } => self.unsubscribe(&id).map_err(Problem::from),
-                Asked::Say { side, utterance, clamped_ttl_ms } => {
-                    let outcome = self.say(&side, utterance).await.map_err(Problem::from);
-                    outcome.map(|(outcome, now)| {
-                        let decision =
-                            DecisionBody::new(&side, &outcome, clamped_ttl_ms, now, &gateway.clock);
-                        frame::write(&decision.framed(reference.as_deref()))
-                    })
-                }
-            },
+            Ok(Asked::Ping) => Ok(frame::pong(reference.as_deref())),
+            Ok(Asked::Subscribe { id, scope }) => self.subscribe(id, scope).await,
+            Ok(Asked::Unsubscribe { id }) => self.unsubscribe(&id).map_err(Problem::from),
+            Ok(Asked::Say { side, utterance, clamped_ttl_ms }) => {
+                let outcome = self.say(&side, utterance).await.map_err(Problem::from);
+                outcome.map(|(outcome, now)| {
+                    let decision = DecisionBody::new(&side, &outcome, clamped_ttl_ms, now, &gateway.clock);
+                    frame::write(&decision.framed(reference.as_deref()))
+                })
+            }
         };
         answer.map_err(|problem| (problem, reference))
     }

@@ -159,6 +159,23 @@ fn native_get(line: &'static str) -> Request {
     Request::new(line, &[("Authorization", "Bearer acme-key")], "")
 }
 
+fn native_ticket() -> Request {
+    let body = r#"{"side":"agent","access":"read_write"}"#;
+    Request::new("POST /typing/v1/tickets", &[JSON, ("Authorization", "Bearer acme-key")], body)
+}
+
+/// What asks for a socket, by a header that must be worth nothing here.
+fn socket(line: &'static str) -> Request {
+    let headers = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Authorization", "Bearer acme-key"),
+    ];
+    Request::new(line, &headers, "")
+}
+
 /// The status, and the word or number by which the door's dialect says it.
 type Said = (u16, String);
 
@@ -265,12 +282,36 @@ fn table() -> Vec<(String, Request, Said)> {
         ("leases", native_get("GET /typing/v1/leases")),
         ("stream", native_get("GET /typing/v1/stream")),
         ("explain", native_get(EXPLAIN)),
+        ("tickets", native_ticket()),
     ] {
         wrong_in_any_way(&mut row, door, &good, "Authorization", "Bearer ", &huge, &unauthorized_native);
         for key in [KALEYRA_KEY, "test_key", "00Dxx0000000001!AQEAQTESTTOKEN", "user:pass"] {
             let other_doors = good.with("Authorization", &[&format!("Bearer {key}")]);
             row(door, &format!("another door's credential, {key}"), other_doors, unauthorized_native.clone());
         }
+    }
+    // Who comes by a ticket comes by nothing else.
+    for (case, line) in [
+        ("no ticket", "GET /typing/v1/socket"),
+        ("an empty ticket", "GET /typing/v1/socket?ticket="),
+        ("a key for a ticket", "GET /typing/v1/socket?ticket=acme-key"),
+        ("nobody's ticket", "GET /typing/v1/socket?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        ("nobody's ticket in capitals", "GET /typing/v1/socket?TICKET=AAAAAAAAAAAAAAAAAAAAAA"),
+    ] {
+        row("socket", case, socket(line), unauthorized_native.clone());
+        row(
+            "socket",
+            &format!("{case} and no key"),
+            socket(line).without(&["Authorization"]),
+            unauthorized_native.clone(),
+        );
+    }
+    for (case, line) in [
+        ("an empty ticket", "GET /typing/v1/stream?ticket="),
+        ("a key for a ticket", "GET /typing/v1/stream?ticket=acme-key"),
+        ("nobody's ticket", "GET /typing/v1/stream?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+    ] {
+        row("stream", case, native_get(line), unauthorized_native.clone());
     }
 
     let typing = kaleyra_typing();
@@ -486,6 +527,7 @@ async fn a_revoked_credential_is_refused_at_every_door() {
         (native_get("GET /typing/v1/leases"), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
         (native_get("GET /typing/v1/stream"), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
         (native_get(EXPLAIN), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
+        (native_ticket(), "Authorization", "Bearer new-acme", (401, "Unauthorized")),
     ];
     gateway.0.gateway().reload(after.clone()).await.unwrap();
     for (request, header, new, (status, code)) in &doors {

@@ -16,6 +16,7 @@ use typingd::log;
 use typingd_providers::salesforce::{AssertionKey, ConnectedApp, ConnectedApps};
 use typingd_providers::{Patterns, Secret};
 
+use crate::socket::client::encode;
 use crate::support::{InProcess, config, post};
 
 /// What every secret of `acme` begins with.
@@ -289,6 +290,8 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
         ("POST /console/session".to_owned(), native_headers()),
         ("DELETE /console/session".to_owned(), native_headers()),
         ("POST /console/messages".to_owned(), native_headers()),
+        ("POST /typing/v1/tickets".to_owned(), native_headers()),
+        ("GET /typing/v1/socket".to_owned(), UPGRADE.to_owned()),
     ];
     let escaped = canary.replace(' ', "%20").replace('+', "%2B");
     for (line, headers) in &doors {
@@ -303,6 +306,7 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
             format!("{path}?{escaped}"),
             format!("{path}?{escaped}=1"),
             format!("{path}?user={escaped}"),
+            format!("{path}?ticket={escaped}"),
             format!("{path}?channel={escaped}"),
             format!("{path}?agent={escaped}&agent={escaped}"),
             format!("{path}?{canary}"),
@@ -333,6 +337,9 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
             "Host",
             "Range",
             "Upgrade",
+            "Origin",
+            "Sec-WebSocket-Key",
+            "Sec-WebSocket-Protocol",
         ] {
             add(line.clone(), &format!("{header}: {canary}\r\n"), "{}");
             add(line.clone(), &format!("{header}: Bearer {canary}\r\n"), "{}");
@@ -358,6 +365,9 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
                     "{{\"channel\":\"{canary}\",\"agent\":\"{canary}\",\"user\":\"{canary}\",\"composer\":\"{canary}\",\"state\":\"{canary}\",\"ttl_ms\":\"{canary}\",\"{canary}\":{{\"{canary}\":[]}}}}"
                 ),
                 format!("{{\"to\":\"+{NUMBER}\",\"to\":\"{canary}\""),
+                format!(
+                    "{{\"side\":\"{canary}\",\"access\":\"{canary}\",\"participant\":\"{canary}\",\"name\":[\"{canary}\"]}}"
+                ),
                 format!("grant_type={escaped}&assertion={escaped}"),
                 format!(
                     "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion={escaped}.{escaped}.{escaped}&{escaped}={escaped}&{escaped}"
@@ -381,6 +391,45 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
     requests.push(format!("POST /messages/send/typing HTTP/{canary}\r\n\r\n").into_bytes());
     requests.push(format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", canary.repeat(3_000)).into_bytes());
     requests
+}
+
+/// What asks for a socket.
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
+                       dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// A socket of whose they are says and asks for all of them. What it came by is another secret, and comes back.
+async fn talk(gateway: &InProcess) -> Vec<String> {
+    let mut tickets = Vec::new();
+    for canary in canaries() {
+        let asked = format!(
+            r#"{{"side":"agent","access":"read_write","agent":"{canary}","user":"{canary}","participant":"{canary}","name":"{canary}"}}"#
+        );
+        let issued = gateway.exchange(&post("/typing/v1/tickets", &native_headers(), &asked)).await;
+        let ticket = issued.json()["ticket"].as_str().unwrap().to_owned();
+        let asked = format!("GET /typing/v1/socket?ticket={ticket} HTTP/1.1\r\nHost: t\r\n{UPGRADE}\r\n");
+        tickets.push(ticket);
+        let mut wire = gateway.connect();
+        assert_eq!(wire.exchange(asked.as_bytes()).await.status, 101);
+        for frame in [
+            r#"{"type":"subscribe","id":"CANARY","ref":"CANARY"}"#,
+            r#"{"type":"subscribe","id":"CANARY","channel":"CANARY","agent":"CANARY","user":"x"}"#,
+            r#"{"type":"unsubscribe","id":"x CANARY"}"#,
+            r#"{"type":"composing","channel":"salesforce","ref":"CANARY"}"#,
+            r#"{"type":"composing","channel":"kaleyra"}"#,
+            r#"{"type":"composing","CANARY":1,"turn":"CANARY"}"#,
+            r#"{"type":"CANARY"}"#,
+            "CANARY",
+        ] {
+            wire.send(&encode(true, 1, frame.replace("CANARY", &canary).as_bytes())).await;
+        }
+        // Then what no client may send.
+        wire.send(&encode(false, 9, canary.as_bytes())).await;
+        while !wire.is_closed().await {}
+        let again = gateway.exchange(asked.as_bytes()).await;
+        assert_eq!(again.status, 401);
+        assert_clean("the answer to a spent ticket", &again.body);
+    }
+    tickets
 }
 
 /// What `globex` asks, in ways that are answered by all kinds of problems.
@@ -444,6 +493,8 @@ async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
     }
     println!("{count} requests with a canary, {} bytes of log", log.text().len());
 
+    let tickets = talk(&gateway).await;
+
     // A panic keeps neither this connection nor anybody else from going on.
     let mut wire = gateway.connect();
     let answer = wire.exchange(&panicking()).await;
@@ -475,6 +526,9 @@ async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
         assert!(log.contains(line), "{line}");
     }
     assert_clean("the log", &log);
+    for text in [&log, &metrics] {
+        assert!(!tickets.iter().any(|ticket| text.contains(ticket)), "a ticket in the log or the metrics");
+    }
 }
 
 /// Dev mode's console shows what a message says, and nobody else hears of it.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::task::yield_now;
 
 use crate::support::{Answer, InProcess, Wire, post};
 
@@ -14,12 +15,20 @@ pub fn handshake(ticket: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A new ticket for `asked`, by the API key.
-pub async fn ticket(gateway: &InProcess, key: &str, asked: &Value) -> String {
-    let request = post("/typing/v1/tickets", &format!("Authorization: Bearer {key}\r\n"), &asked.to_string());
-    let answer = gateway.exchange(&request).await;
+/// What asks for a ticket, by the API key.
+pub fn asking_for_ticket(key: &str, asked: &Value) -> Vec<u8> {
+    post("/typing/v1/tickets", &format!("Authorization: Bearer {key}\r\n"), &asked.to_string())
+}
+
+/// The ticket of an answer that has one.
+pub fn issued(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()["ticket"].as_str().unwrap().to_owned()
+}
+
+/// A new ticket for `asked`, by the API key.
+pub async fn ticket(gateway: &InProcess, key: &str, asked: &Value) -> String {
+    issued(&gateway.exchange(&asking_for_ticket(key, asked)).await)
 }
 
 /// A socket of `acme`'s by a new ticket, after its hello.
@@ -76,6 +85,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
         self.0.send(bytes).await;
     }
 
+    /// Sends bytes a few at a time, each before the gateway has the next.
+    pub async fn send_in_pieces(&mut self, bytes: &[u8], size: usize) {
+        for piece in bytes.chunks(size) {
+            self.send_bytes(piece).await;
+            yield_now().await;
+        }
+    }
+
     /// The next frame; `None` where the connection ends.
     pub async fn frame(&mut self) -> Option<Frame> {
         let [first, second] = self.0.bytes(2).await?.try_into().unwrap();
@@ -88,13 +105,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
         Some(Frame { opcode: first & 0xf, payload: self.0.bytes(length).await? })
     }
 
-    /// The next text frame; pings are passed over.
+    /// The next text frame; pings are answered, as browsers do it.
     pub async fn next(&mut self) -> Value {
         loop {
             let frame = self.frame().await.expect("a frame");
             match frame.opcode {
                 1 => return serde_json::from_slice(&frame.payload).unwrap(),
-                9 => {}
+                9 => self.send_frame(true, 10, &frame.payload).await,
                 _ => panic!("{frame:?} {}", String::from_utf8_lossy(&frame.payload)),
             }
         }
