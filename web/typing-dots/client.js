@@ -4,7 +4,6 @@ const SCOPE = ["channel", "agent", "user"];
 const WHO = [...SCOPE, "composer", "participant"];
 const SHOWN = [...WHO, "name", "started_at"];
 
-// A listener's error is not the client's.
 const guard = (fn, ...args) => {
   try {
     fn?.(...args);
@@ -22,7 +21,7 @@ export const connect = ({ src, ticket, throttle_ms = 5e3, idle_ms = 5e3, WebSock
   let epoch = 0; // Tells the live socket from older ones.
   let ids = 0;
   let tries = 0;
-  let socket, timer;
+  let socket, timer, steady;
 
   const set = (state, detail) => {
     client.state = state;
@@ -34,6 +33,7 @@ export const connect = ({ src, ticket, throttle_ms = 5e3, idle_ms = 5e3, WebSock
   const leave = (state, detail, wait) => {
     epoch++;
     clearTimeout(timer);
+    clearTimeout(steady);
     timer = wait >= 0 && setTimeout(open, wait);
     socket?.close();
     // The claims ended with the socket: the next keystroke begins anew.
@@ -43,8 +43,8 @@ export const connect = ({ src, ticket, throttle_ms = 5e3, idle_ms = 5e3, WebSock
 
   const lost = (detail, code) => {
     if (!renews || code === 4413) return leave("closed", detail);
-    // A close on purpose meets many at once.
-    if (code && code !== 1006) tries = Math.max(tries, 2);
+    // What ends an open line meets many at once.
+    if (client.state === "open") tries = Math.max(tries, 2);
     leave("waiting", detail, Math.random() * Math.min(3e4, 500 * 2 ** tries++));
   };
 
@@ -82,7 +82,7 @@ export const connect = ({ src, ticket, throttle_ms = 5e3, idle_ms = 5e3, WebSock
     if (frame.type === "hello") {
       client.hello = frame;
       client.state = "open";
-      tries = 0;
+      steady = setTimeout(() => (tries = 0), 1e4);
     }
     for (const watch of watches) watch.hear(frame);
     if (frame.type === "hello" || frame.type === "error") set(client.state, frame.detail);
@@ -165,9 +165,10 @@ export const connect = ({ src, ticket, throttle_ms = 5e3, idle_ms = 5e3, WebSock
           if (!live) subscribe();
         }, frame.retry_after_s * 1e3 || throttle_ms);
       }
-      const fenced = frame.reason === "fenced" && last_turn >= turn;
-      turn = Math.max(turn, last_turn + 1);
-      if (fenced && composing) compose();
+      if (last_turn + 1 > turn) {
+        turn = last_turn + 1;
+        if (frame.reason === "fenced" && composing) compose();
+      }
     };
 
     const talk = {

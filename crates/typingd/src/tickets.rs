@@ -1,6 +1,6 @@
 //! Tickets: what a browser is let in by. Each is good once, soon, and for what its issuer said.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::ids;
 /// How long a ticket waits for its bearer.
 pub const LIFETIME: Duration = Duration::from_secs(30);
 
-/// Tickets that may wait at a time, of all tenants.
+/// Tickets that may wait at a time, of all tenants; of one, a quarter of it at most.
 const BOUND: usize = 65_536;
 
 /// What a ticket lets its bearer do.
@@ -46,11 +46,15 @@ pub struct Tickets {
     is_issued: Notify,
 }
 
+/// A ticket's place in the order of ends.
+type Place = (Time, u64);
+
 #[derive(Debug, Default)]
 struct Waiting {
-    by_digest: HashMap<Hash, Ticket>,
-    /// All live equally long, so that the first is the first to go. Those that were used are here until then.
-    in_order: VecDeque<(Time, Hash)>,
+    by_digest: HashMap<Hash, (Ticket, Place)>,
+    /// All live equally long, so that the first is the first to go.
+    in_order: BTreeMap<Place, Hash>,
+    issued: u64,
     by_tenant: HashMap<Name, usize>,
 }
 
@@ -72,12 +76,14 @@ impl Tickets {
         waiting.forget_late(now);
         let tenant = &ticket.login.tenant;
         let of_tenant = waiting.by_tenant.get(tenant).copied().unwrap_or(0);
-        if of_tenant >= quota || waiting.in_order.len() >= BOUND {
+        if of_tenant >= quota.min(BOUND / 4) || waiting.by_digest.len() >= BOUND {
             return Err(Rejection::TooMany { retry_after_s: 5 });
         }
         waiting.by_tenant.insert(tenant.clone(), of_tenant + 1);
-        waiting.in_order.push_back((now + LIFETIME, digest));
-        waiting.by_digest.insert(digest, ticket);
+        let place = (now + LIFETIME, waiting.issued);
+        waiting.issued += 1;
+        waiting.in_order.insert(place, digest);
+        waiting.by_digest.insert(digest, (ticket, place));
         self.is_issued.notify_one();
         Ok(text)
     }
@@ -88,7 +94,8 @@ impl Tickets {
         let digest = self.hasher.hash(text.as_bytes());
         let mut waiting = self.lock();
         waiting.forget_late(now);
-        let ticket = waiting.by_digest.remove(&digest)?;
+        let (ticket, place) = waiting.by_digest.remove(&digest)?;
+        waiting.in_order.remove(&place);
         waiting.leave(&ticket.login.tenant);
         Some(ticket)
     }
@@ -96,7 +103,7 @@ impl Tickets {
     /// Forgets those that nobody came with, when they are late and with nobody asking: they name people.
     pub async fn forget(&self, clock: Clock) {
         loop {
-            let first = self.lock().in_order.front().map(|(end, _)| *end);
+            let first = self.lock().in_order.first_key_value().map(|((end, _), _)| *end);
             match first {
                 Some(end) => tokio::time::sleep_until(clock.instant(end)).await,
                 None => self.is_issued.notified().await,
@@ -112,8 +119,8 @@ impl Tickets {
 
 impl Waiting {
     fn forget_late(&mut self, now: Time) {
-        while let Some((_, digest)) = self.in_order.pop_front_if(|(end, _)| *end <= now) {
-            if let Some(late) = self.by_digest.remove(&digest) {
+        while let Some(first) = self.in_order.first_entry().filter(|first| first.key().0 <= now) {
+            if let Some((late, _)) = self.by_digest.remove(&first.remove()) {
                 self.leave(&late.login.tenant);
             }
         }
@@ -156,6 +163,25 @@ mod tests {
         assert!(tickets.redeem(&once, at(29)).is_none(), "once");
         assert!(tickets.redeem(&late, at(30)).is_none(), "soon");
         assert!(tickets.redeem("", at(0)).is_none());
+    }
+
+    #[test]
+    fn those_that_were_used_take_no_room() {
+        let tickets = Tickets::new(KeyHasher::new([7; 32]));
+        for _ in 0..=BOUND {
+            let text = tickets.issue(ticket("acme"), usize::MAX, at(0)).unwrap();
+            assert!(tickets.redeem(&text, at(0)).is_some());
+        }
+        let waiting = tickets.lock();
+        assert_eq!((waiting.by_digest.len(), waiting.in_order.len(), waiting.by_tenant.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn one_tenant_leaves_room_for_others() {
+        let tickets = Tickets::new(KeyHasher::new([7; 32]));
+        let taken = (0..BOUND).map_while(|_| tickets.issue(ticket("acme"), usize::MAX, at(0)).ok());
+        assert_eq!(taken.count(), BOUND / 4);
+        assert!(tickets.issue(ticket("globex"), 1, at(0)).is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -175,6 +175,16 @@ describe("the turn", () => {
     assert.deepEqual(socket.take(...SIGNALS), [], "an older answer is no reason to repeat");
   });
 
+  it("is taken no further than numbers go, and nothing is repeated for it", async () => {
+    const { socket, talk } = await talking();
+    talk.input();
+    const fenced = { type: "decision", ref: "1", decision: "ignored", reason: "fenced", last_turn: 2 ** 53 };
+    socket.say(fenced);
+    socket.take("composing");
+    socket.say(fenced);
+    assert.deepEqual(socket.take(...SIGNALS), []);
+  });
+
   it("is taken anew after fenced in silence by who no longer composes", async () => {
     const { socket, talk } = await talking();
     talk.input();
@@ -389,7 +399,7 @@ describe("the connection", () => {
     const { socket } = await talking();
     client.watch({ channel: "kaleyra" });
     socket.drop();
-    await pass(500);
+    await pass(2_000);
     const again = FakeWebSocket.last;
     assert.notEqual(again, socket);
     assert.equal(again.url.searchParams.get("ticket"), "ticket-2");
@@ -400,7 +410,7 @@ describe("the connection", () => {
     ]);
   });
 
-  it("doubles its wait from 0.5 s to 30 s, and begins anew after a hello", async () => {
+  it("doubles its wait from 0.5 s to 30 s, and begins anew once a line has held for 10 s", async () => {
     await dial();
     for (const wait of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
       const { length } = FakeWebSocket.all;
@@ -411,10 +421,25 @@ describe("the connection", () => {
       assert.equal(FakeWebSocket.all.length, length + 1, `after ${wait} ms`);
     }
     FakeWebSocket.last.hello();
+    await pass(10_000);
     const { length } = FakeWebSocket.all;
     FakeWebSocket.last.drop();
-    await pass(500);
+    await pass(2_000);
     assert.equal(FakeWebSocket.all.length, length + 1);
+  });
+
+  it("waits longer and longer for a line that is lost as soon as it is greeted", async () => {
+    await dial();
+    for (const wait of [2_000, 4_000, 8_000, 16_000, 30_000]) {
+      const { length } = FakeWebSocket.all;
+      FakeWebSocket.last.hello();
+      await pass(9_000);
+      FakeWebSocket.last.drop();
+      await pass(wait - 1);
+      assert.equal(FakeWebSocket.all.length, length, `not before ${wait} ms`);
+      await pass(1);
+      assert.equal(FakeWebSocket.all.length, length + 1, `after ${wait} ms`);
+    }
   });
 
   it("waits by chance, from nothing to all of it", async () => {
@@ -427,10 +452,10 @@ describe("the connection", () => {
     assert.equal(FakeWebSocket.all.length, 2);
   });
 
-  it("spreads over 2 s where the gateway closed, as it does to many at once", async () => {
+  it("spreads over 2 s where an open line ends, as it does for many at once", async () => {
     const socket = await dial();
     socket.hello();
-    socket.drop(4401, "revoked");
+    socket.drop();
     await pass(1_999);
     assert.equal(FakeWebSocket.all.length, 1);
     await pass(1);
@@ -486,7 +511,7 @@ describe("the connection", () => {
     await pass(1);
     assert.equal(client.state, "waiting");
     assert.ok(socket.closed);
-    await pass(500);
+    await pass(2_000);
     assert.equal(FakeWebSocket.all.length, 2);
   });
 
@@ -506,7 +531,7 @@ describe("the connection", () => {
     const { socket, talk } = await talking();
     await pass(25_000);
     await pass(10_000);
-    await pass(500);
+    await pass(2_000);
     FakeWebSocket.last.hello();
     socket.say({ type: "started", ...lease() });
     socket.drop();
@@ -548,7 +573,7 @@ describe("while the line is lost", () => {
     socket.drop();
     await pass(500);
     assert.deepEqual(users(talk), ["a", "b"]);
-    await pass(500);
+    await pass(1_500);
     assert.deepEqual(users(talk), ["a"]);
     FakeWebSocket.last.hello();
     FakeWebSocket.last.say({ type: "snapshot", subscription: "1", leases: [lease({ participant: "a" })] });
@@ -564,13 +589,13 @@ describe("while the line is lost", () => {
     talk.input();
     talk.stop();
     talk.input();
-    await pass(500);
+    await pass(2_000);
     FakeWebSocket.last.hello();
     await pass(10_000);
     assert.deepEqual(FakeWebSocket.last.take(...SIGNALS), []);
     talk.input();
     FakeWebSocket.last.drop();
-    await pass(500);
+    await pass(2_000);
     FakeWebSocket.last.hello();
     talk.input();
     assert.equal(FakeWebSocket.last.take("composing").length, 1);
@@ -581,7 +606,7 @@ describe("while the line is lost", () => {
     const { socket, talk } = await talking();
     socket.drop();
     talk.sent();
-    await pass(500);
+    await pass(2_000);
     FakeWebSocket.last.hello();
     assert.deepEqual(FakeWebSocket.last.take(...SIGNALS), []);
     talk.input();
@@ -646,7 +671,7 @@ describe("what is unknown or broken", () => {
     socket.say({ type: "started", ...lease() });
     assert.equal(talk.typing.length, 1);
     socket.drop();
-    await pass(500);
+    await pass(2_000);
     FakeWebSocket.last.hello();
     assert.equal(client.state, "open");
     assert.ok(reported.mock.callCount() >= 6, "and is reported");

@@ -105,7 +105,7 @@ describe("the live region", () => {
     const { socket, live } = await watching({ renew: () => "next" });
     started(socket, "rep-1", "Ada");
     socket.drop();
-    await pass(500);
+    await pass(2_000);
     FakeWebSocket.last.hello({ side: "user", participant: undefined });
     FakeWebSocket.last.say({ type: "snapshot", subscription: "1", leases: [rep("rep-1", "Ada")] });
     assert.equal(FakeWebSocket.all.length, 2);
@@ -188,7 +188,7 @@ describe("the element", () => {
     const { socket } = await watching({ renew });
     assert.equal(renew.mock.callCount(), 0);
     socket.drop();
-    await pass(500);
+    await pass(2_000);
     assert.equal(FakeWebSocket.last.url.searchParams.get("ticket"), "next");
     await place({ src: "/s" }, { renew });
     assert.equal(renew.mock.callCount(), 2);

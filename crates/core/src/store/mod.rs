@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::conversation::{Scope, Side};
+use crate::conversation::{Role, Scope, Side};
 use crate::lease::{LeaseView, SideState};
 use crate::time::Time;
 use crate::transition::{Changes, Decision, Outcome};
@@ -113,12 +113,38 @@ pub struct Due {
 pub struct Listing {
     /// Those found, in no particular order.
     pub leases: Vec<(Side, LeaseView)>,
-    /// The highest turn remembered, where the scope is one conversation.
-    pub last_turn: Option<u64>,
+    /// The highest turn remembered of each side, where the scope is one conversation.
+    pub last_turns: LastTurns,
     /// Whether the limit left some out.
     pub cut: bool,
     /// What of the feed is in it already.
     pub as_of: AsOf,
+}
+
+/// The highest turn remembered of each side of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastTurns {
+    /// The agent's.
+    pub agent: Option<u64>,
+    /// The user's.
+    pub user: Option<u64>,
+}
+
+impl LastTurns {
+    /// One side's.
+    #[must_use]
+    pub fn of(&self, role: Role) -> Option<u64> {
+        match role {
+            Role::Agent => self.agent,
+            Role::User => self.user,
+        }
+    }
+
+    /// The higher one.
+    #[must_use]
+    pub fn highest(&self) -> Option<u64> {
+        self.agent.max(self.user)
+    }
 }
 
 /// Why a store could not do as asked.

@@ -171,6 +171,11 @@ pub(crate) const ROLES: [(&str, Role); 2] =
 
 pub(crate) const ROLE: &str = "`agent` or `user`";
 
+/// The highest turn there is: the one behind it is still a number that JavaScript can tell from its neighbours.
+const LAST_TURN: u64 = (1 << 53) - 2;
+
+const TURN: &str = "a whole number from 0 to 9007199254740990";
+
 /// The words for what a composer does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -203,7 +208,10 @@ impl Said {
     ) -> Self {
         let ttl_ms =
             fields.optional(faults, "ttl_ms", "a whole number of milliseconds", |value| value.as_u64());
-        let turn = fields.optional(faults, "turn", "a whole number, zero or above", |value| value.as_u64());
+        let turn = fields.optional(faults, "turn", TURN, |value| value.as_u64());
+        if turn.is_some_and(|turn| turn > LAST_TURN) {
+            fields.fault(faults, "turn", FaultKind::WrongValue, TURN);
+        }
         let wished = ttl_ms.map_or(channel_ttl, Duration::from_millis);
         let ttl = policy.clamp_ttl(wished);
         let is_clamped = state == State::Composing && ttl != wished;

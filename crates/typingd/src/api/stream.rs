@@ -15,17 +15,17 @@ use crate::subscribe::sse;
 pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
     let directory = gateway.directory.load_full();
     let is_by_ticket = ticket::of(&request).is_some();
-    let (login, within) = if is_by_ticket {
+    let (login, within, side) = if is_by_ticket {
         let ticket = ticket::redeem(&gateway, &request)?;
-        (ticket.login, ticket.scope)
+        (ticket.login, ticket.scope, Some(ticket.role))
     } else {
         let login = authenticate(&gateway, &directory, &request)?;
         let within = Scope::tenant(login.tenant.clone());
-        (login, within)
+        (login, within, None)
     };
     let channels = &tenant(&directory, &login)?.channels;
     let scope = scope::parse(request.uri(), &[ticket::PARAMETER], &within, channels)?;
-    let mut response = sse::stream(gateway, scope, &login).await?;
+    let mut response = sse::stream(gateway, scope, side, &login).await?;
     if is_by_ticket {
         Origins::expose(request.headers(), response.headers_mut());
     }

@@ -79,7 +79,13 @@ pub(crate) fn event(id: &str, name: &str, data: &impl Serialize) -> Bytes {
 /// `snapshot`: all that lives in a scope, in place of whatever was known. A socket has several scopes, and names the
 /// subscription.
 #[must_use]
-pub fn snapshot(listing: &Listing, subscription: Option<&str>, now: Time, clock: &Clock) -> Told {
+pub fn snapshot(
+    listing: &Listing,
+    subscription: Option<&str>,
+    last_turn: Option<u64>,
+    now: Time,
+    clock: &Clock,
+) -> Told {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
@@ -91,7 +97,7 @@ pub fn snapshot(listing: &Listing, subscription: Option<&str>, now: Time, clock:
     }
     let leases = listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, clock)).collect();
     let id = ids::unique().simple().to_string();
-    let snapshot = Snapshot { r#type: "snapshot", subscription, leases, last_turn: listing.last_turn };
+    let snapshot = Snapshot { r#type: "snapshot", subscription, leases, last_turn };
     Told::write(&id, "snapshot", &snapshot)
 }
 

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::time::{Interval, interval};
-use typingd_core::Scope;
+use typingd_core::{Role, Scope};
 
 use super::event;
 use super::watch::Watch;
@@ -25,14 +25,19 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events are written at once to somebody who has fallen behind.
 const BATCH: usize = 64;
 
-/// A stream of all that happens in the scope, for somebody who came by `login`.
+/// A stream of all that happens in the scope, for somebody who came by `login`, of this side if of any.
 ///
 /// # Errors
 /// A problem where there are as many streams as may be, where the credential has just been revoked, or where more leases
 /// live in the scope than a snapshot holds.
-pub async fn stream(gateway: Arc<Gateway>, scope: Scope, login: &Login) -> Result<Response, Problem> {
+pub async fn stream(
+    gateway: Arc<Gateway>,
+    scope: Scope,
+    side: Option<Role>,
+    login: &Login,
+) -> Result<Response, Problem> {
     let mut subscription = gateway.subscribe(login)?;
-    let mut watch = Watch::start(&mut subscription, scope);
+    let mut watch = Watch::start(&mut subscription, scope, side);
     let snapshot = watch.snapshot(&gateway, None).await?;
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.reset();

@@ -1,7 +1,7 @@
 //! One scope that somebody watches: a snapshot, then what it has not seen.
 
 use typingd_core::store::{AsOf, Position};
-use typingd_core::{Scope, store::Listing};
+use typingd_core::{Role, Scope, store::Listing};
 
 use crate::gateway::{Gateway, TooWide};
 use crate::hub::{Subscription, Tag};
@@ -12,6 +12,8 @@ use super::event::{self, Told};
 pub struct Watch {
     tag: Tag,
     scope: Scope,
+    /// Which side its watcher is, where it is one.
+    side: Option<Role>,
     /// What its watcher knows from the last snapshot.
     as_of: AsOf,
 }
@@ -19,9 +21,9 @@ pub struct Watch {
 impl Watch {
     /// Starts to watch a scope. Take a snapshot next.
     #[must_use]
-    pub fn start(subscription: &mut Subscription, scope: Scope) -> Self {
+    pub fn start(subscription: &mut Subscription, scope: Scope, side: Option<Role>) -> Self {
         let tag = subscription.watch(scope.clone());
-        Self { tag, scope, as_of: AsOf::default() }
+        Self { tag, scope, side, as_of: AsOf::default() }
     }
 
     /// By what its news are known.
@@ -37,7 +39,10 @@ impl Watch {
     pub async fn snapshot(&mut self, gateway: &Gateway, name: Option<&str>) -> Result<Told, TooWide> {
         let now = gateway.clock.now();
         let listing: Listing = gateway.list(&self.scope, now).await?;
-        let snapshot = event::snapshot(&listing, name, now, &gateway.clock);
+        // One side's turns are no business of the other's: a stranger could raise them out of reach.
+        let turns = &listing.last_turns;
+        let last_turn = self.side.map_or_else(|| turns.highest(), |side| turns.of(side));
+        let snapshot = event::snapshot(&listing, name, last_turn, now, &gateway.clock);
         self.as_of = listing.as_of;
         Ok(snapshot)
     }

@@ -118,9 +118,12 @@ impl Session {
     async fn hello(&self) -> Vec<u8> {
         let now = self.gateway.clock.now();
         let last_turn = match self.ticket.scope.as_conversation() {
-            Some(_) => {
-                self.gateway.list(&self.ticket.scope, now).await.ok().and_then(|listing| listing.last_turn)
-            }
+            Some(_) => self
+                .gateway
+                .list(&self.ticket.scope, now)
+                .await
+                .ok()
+                .and_then(|listing| listing.last_turns.of(self.ticket.role)),
             None => None,
         };
         frame::hello(&self.ticket, last_turn)
@@ -226,7 +229,7 @@ impl Session {
         if self.watches.len() >= SUBSCRIPTIONS {
             return Err(Rejection::TooMany { retry_after_s: 1 }.into());
         }
-        let mut watch = Watch::start(&mut self.subscription, scope);
+        let mut watch = Watch::start(&mut self.subscription, scope, Some(self.ticket.role));
         match watch.snapshot(&self.gateway, Some(id.as_str())).await {
             Ok(snapshot) => {
                 self.watches.push((id, watch));

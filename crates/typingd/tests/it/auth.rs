@@ -606,7 +606,7 @@ async fn a_key_that_is_revoked_while_its_stream_opens_opens_none() {
     config.tenancy.tenants[0].quota.streams = 1;
     let gateway = InProcess::with(config.clone()).0.gateway().clone();
     let login = gateway.directory.load().login("acme-key").unwrap();
-    let open = async || sse::stream(gateway.clone(), Scope::tenant("acme"), &login).await;
+    let open = async || sse::stream(gateway.clone(), Scope::tenant("acme"), None, &login).await;
     assert!(open().await.is_ok());
     gateway.reload(renewed(&config.tenancy)).await.unwrap();
     let refused = http::Response::from(open().await.expect_err("the key is not good any more"));

@@ -166,7 +166,10 @@ impl Shard {
             if let Some(slot) = self.find(hash, &side) {
                 let entry = &self.entries[slot as usize];
                 entry.list(now, limit, listing);
-                listing.last_turn = listing.last_turn.max(entry.state.last_turn());
+                match role {
+                    Role::Agent => listing.last_turns.agent = entry.state.last_turn(),
+                    Role::User => listing.last_turns.user = entry.state.last_turn(),
+                }
             }
         }
     }

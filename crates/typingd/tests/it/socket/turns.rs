@@ -139,3 +139,24 @@ async fn a_frame_that_means_nothing_is_refused_and_the_socket_stays() {
     assert_eq!(rep.watch().await, json!([]), "nothing has begun");
     assert_eq!(rep.ask(json!({"type": "ping"})).await, json!({"type": "pong"}));
 }
+
+/// Otherwise an end user could raise the reps' turns out of reach.
+#[tokio::test(start_paused = true)]
+async fn one_side_s_turns_are_not_the_other_s() {
+    let gateway = InProcess::start();
+    let whole = |side: &str| {
+        json!({"channel": "pinnacle", "agent": "agent_pinnacle", "user": "+14155550123", "side": side,
+            "access": "read_write"})
+    };
+    let (mut user, _) = open(&gateway, &whole("user")).await;
+    let highest = 9_007_199_254_740_990_u64;
+    assert_eq!(user.ask(json!({"type": "sent", "turn": highest})).await["last_turn"], highest);
+    let refused = user.ask(json!({"type": "sent", "turn": highest + 1})).await;
+    assert_eq!((&refused["status"], &refused["errors"][0]["field"]), (&json!(400), &json!("turn")));
+    let (mut rep, hello) = open(&gateway, &whole("agent")).await;
+    assert_eq!(hello.get("last_turn"), None);
+    assert_eq!(rep.ask(json!({"type": "subscribe", "id": "a"})).await.get("last_turn"), None);
+    assert_eq!(rep.ask(json!({"type": "composing", "turn": 1})).await["decision"], "started");
+    let (_, hello) = open(&gateway, &whole("user")).await;
+    assert_eq!(hello["last_turn"], highest);
+}
