@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -223,8 +224,23 @@ impl Connection {
         let service = move |request, framing| {
             busy.track_future(ingress::serve(gateway.clone(), native.clone(), peer, request, framing))
         };
-        connections.inc();
+        let _counted = Counted::new(connections);
         cutting.run_until_cancelled(listener::connection(io, limits, service, closing)).await;
-        connections.dec();
+    }
+}
+
+/// One that is counted until it is dropped, also by a panic.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -1,4 +1,5 @@
-//! Who asks too much: tenants beyond their quota, and addresses that keep showing wrong credentials.
+//! Who asks too much: tenants beyond their quota, sockets beyond their budget, and addresses that keep showing wrong
+//! credentials.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -53,6 +54,61 @@ impl clock::Clock for Ticks {
 
     fn now(&self) -> Nanos {
         Nanos::from(self.0.now().since(Time::ZERO))
+    }
+}
+
+/// After each frame of a socket, how long until there is room for another: 20 a second.
+const FRAME: Duration = Duration::from_millis(50);
+
+/// How many frames a socket may send at once, after a rest.
+const FRAMES: u32 = 60;
+
+/// How many frames of one socket are refused; at one more it is closed, unless it has had a rest.
+const REFUSED: u16 = 600;
+
+/// What one socket may send, so that no page spends what its tenant may.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// When all is there again.
+    full_at: Time,
+    /// How many were refused since.
+    refused: u16,
+}
+
+/// Too many were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+impl Budget {
+    /// All that a socket may send.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { full_at: Time::ZERO, refused: 0 }
+    }
+
+    /// Spends one frame.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where it is not worth while to refuse any more.
+    pub fn spend(&mut self, now: Time) -> Result<Result<(), Rejection>, Exhausted> {
+        if self.full_at <= now {
+            *self = Self { full_at: now, refused: 0 };
+        }
+        if self.full_at + FRAME <= now + FRAME * FRAMES {
+            self.full_at = self.full_at + FRAME;
+            return Ok(Ok(()));
+        }
+        if self.refused >= REFUSED {
+            return Err(Exhausted);
+        }
+        self.refused += 1;
+        Ok(Err(Rejection::TooMany { retry_after_s: 1 }))
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

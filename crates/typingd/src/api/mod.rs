@@ -30,11 +30,12 @@ use problem::Problem;
 
 /// All paths of the native API, and the answer to every path that is nobody's.
 pub fn router(gateway: Arc<Gateway>) -> Router {
+    // Where a ticket is spent, a HEAD is no GET.
     Router::new()
         .route("/typing/v1/signals", post(signals::post).fallback(only("POST")))
         .route("/typing/v1/leases", get(leases::get).fallback(only("GET")))
-        .route("/typing/v1/stream", get(stream::get).fallback(only("GET")))
-        .route("/typing/v1/socket", get(socket::get).fallback(only("GET")))
+        .route("/typing/v1/stream", get(stream::get).head(only("GET")).fallback(only("GET")))
+        .route("/typing/v1/socket", get(socket::get).head(only("GET")).fallback(only("GET")))
         .route("/typing/v1/tickets", post(tickets::post).fallback(only("POST")))
         .route("/typing/v1/explain", get(explain::get).fallback(only("GET")))
         .merge(console::router(&gateway))

@@ -8,7 +8,7 @@ use tracing::warn;
 use typingd_core::store::{Commit, Feed};
 use typingd_core::{Conversation, Scope};
 
-use super::{Farewell, Hub};
+use super::{Farewell, Hub, News};
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::history::History;
@@ -127,16 +127,15 @@ impl Distribution {
         let mut gone = 0;
         for change in &commit.changes {
             let told = self.events.change(&commit.side, change);
-            for scope in scopes_over(&commit.side.conversation) {
-                gone += subscribers.deliver(&scope, commit.position, &told);
-            }
+            let conversation = commit.side.conversation.clone();
+            gone += subscribers.deliver(&Arc::new(News { conversation, position: commit.position, told }));
         }
         self.hub.fell_behind(gone);
     }
 }
 
 /// Every scope that covers the conversation.
-fn scopes_over(conversation: &Conversation) -> impl Iterator<Item = Scope> {
+pub(super) fn scopes_over(conversation: &Conversation) -> impl Iterator<Item = Scope> {
     (0..8).map(|given| Scope {
         tenant: conversation.tenant().clone(),
         channel: (given & 1 != 0).then(|| conversation.channel().clone()),

@@ -7,23 +7,24 @@
 mod distribution;
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use blake3::Hash;
-use tokio::sync::mpsc;
+use tokio::sync::{SetOnce, mpsc};
 use typingd_core::store::Position;
-use typingd_core::{Name, Scope};
+use typingd_core::{Conversation, Name, Scope};
 
 pub use distribution::{Distribution, Outlet};
 
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::history::History;
-use crate::metrics::{Metrics, Queue};
+use crate::metrics::{self, Metrics};
 use crate::subscribe::event::Told;
 use crate::sweeper::Alarm;
-use distribution::{Item, OUTLET};
+use distribution::{Item, OUTLET, scopes_over};
 
 /// Knows the subscribers.
 pub struct Hub {
@@ -53,37 +54,48 @@ impl Default for Limits {
 #[derive(Default)]
 struct Subscribers {
     members: HashMap<u64, Member>,
-    by_scope: HashMap<Scope, HashMap<(u64, Tag), mpsc::Sender<Delivery>>>,
+    by_scope: HashMap<Scope, HashMap<u64, Arc<Queue>>>,
     by_tenant: HashMap<Name, usize>,
+    /// How many changes were told.
+    told: u64,
     closed: Option<Farewell>,
 }
 
 struct Member {
     tenant: Name,
-    queue: mpsc::Sender<Delivery>,
+    queue: Arc<Queue>,
     /// By which credential it came.
     key: Hash,
-    watching: Vec<(Tag, Scope)>,
-    farewell: Arc<OnceLock<Farewell>>,
+    /// Its scopes; one that it watches twice is here twice.
+    watching: Vec<Scope>,
+    dismissal: Dismissal,
 }
 
-/// Tells one subscriber's scopes apart.
-pub type Tag = u32;
+/// Where a subscriber's deliveries wait.
+struct Queue {
+    deliveries: mpsc::Sender<Delivery>,
+    /// The last change that was put here, by its number, so that each is once, whichever scopes cover it.
+    last_told: AtomicU64,
+}
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
 pub enum Delivery {
-    /// A change. A snapshot that has seen its position has it already.
-    Change {
-        /// Which of the subscriber's scopes covers it.
-        tag: Tag,
-        /// Where it stands in the order of commits.
-        position: Position,
-        /// What to write.
-        told: Told,
-    },
+    /// A change.
+    Change(Arc<News>),
     /// Changes were lost: only new snapshots tell what is.
     Lost,
+}
+
+/// A change as it is delivered.
+#[derive(Debug)]
+pub struct News {
+    /// Where it happened.
+    pub conversation: Conversation,
+    /// Where it stands in the order of commits: a snapshot that has seen its position has it already.
+    pub position: Position,
+    /// What to write.
+    pub told: Told,
 }
 
 /// Why a subscription ends by our doing.
@@ -109,6 +121,41 @@ impl Farewell {
             Self::Revoked => "revoked",
             Self::Draining => "draining",
         }
+    }
+
+    /// Whether what is queued is not told any more.
+    const fn is_at_once(self) -> bool {
+        match self {
+            Self::TooSlow | Self::TooWide | Self::Revoked => true,
+            Self::Draining => false,
+        }
+    }
+}
+
+/// Whether somebody was told farewell.
+#[derive(Clone, Debug, Default)]
+pub struct Dismissal(Arc<SetOnce<Farewell>>);
+
+impl Dismissal {
+    fn dismiss(&self, farewell: Farewell) {
+        // The first one counts.
+        let _ = self.0.set(farewell);
+    }
+
+    /// Why the subscription has ended, if it has.
+    #[must_use]
+    pub fn farewell(&self) -> Option<Farewell> {
+        self.0.get().copied()
+    }
+
+    /// Waits for a farewell behind which nothing is told any more, also of what is queued.
+    pub async fn at_once(&self) -> Farewell {
+        let farewell = self.whenever().await;
+        if farewell.is_at_once() { farewell } else { pending().await }
+    }
+
+    async fn whenever(&self) -> Farewell {
+        *self.0.wait().await
     }
 }
 
@@ -140,24 +187,25 @@ impl Hub {
     /// may be, or the tenant has `quota` of them.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, tenant: Name, key: Hash, quota: usize) -> Option<Subscription> {
-        let (queue, deliveries) = mpsc::channel(self.limits.backlog);
+        let (sender, deliveries) = mpsc::channel(self.limits.backlog);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let farewell = Arc::new(OnceLock::new());
+        let dismissal = Dismissal::default();
         let mut subscribers = self.lock();
         let of_tenant = subscribers.by_tenant.get(&tenant).copied().unwrap_or(0);
         if subscribers.members.len() >= self.limits.subscribers || of_tenant >= quota {
             return None;
         }
         if let Some(closed) = subscribers.closed {
-            farewell.get_or_init(|| closed);
+            dismissal.dismiss(closed);
         } else {
             *subscribers.by_tenant.entry(tenant.clone()).or_default() += 1;
-            let member = Member { tenant, queue, key, watching: Vec::new(), farewell: farewell.clone() };
+            let queue = Arc::new(Queue { deliveries: sender, last_told: AtomicU64::new(0) });
+            let member = Member { tenant, queue, key, watching: Vec::new(), dismissal: dismissal.clone() };
             subscribers.members.insert(id, member);
             self.metrics.subscribers.inc();
         }
         drop(subscribers);
-        Some(Subscription { hub: self.clone(), id, next_tag: 0, deliveries, farewell })
+        Some(Subscription { hub: self.clone(), id, deliveries, dismissal })
     }
 
     /// Says farewell to everybody, now and from now on, after all that was committed before.
@@ -174,7 +222,7 @@ impl Hub {
 
     /// So many could not keep up.
     fn fell_behind(&self, count: usize) {
-        (0..count).for_each(|_| self.metrics.dropped(Queue::Subscriber));
+        (0..count).for_each(|_| self.metrics.dropped(metrics::Queue::Subscriber));
         self.left(count);
     }
 
@@ -192,22 +240,24 @@ impl Subscribers {
         self.members.is_empty()
     }
 
-    /// Puts a change on the queue of each who watches this scope, and says how many fell behind.
-    fn deliver(&mut self, scope: &Scope, position: Position, told: &Told) -> usize {
-        let Some(watching) = self.by_scope.get(scope) else { return 0 };
-        let is_full = |((id, tag), queue): (&(u64, Tag), &mpsc::Sender<Delivery>)| {
-            // Whoever has gone has left the hub before, so that the queue can only be full.
-            let delivery = Delivery::Change { tag: *tag, position, told: told.clone() };
-            queue.try_send(delivery).is_err().then_some(*id)
-        };
-        let slow: Vec<u64> = watching.iter().filter_map(is_full).collect();
+    /// Puts a change on the queue of each who watches it, once, and says how many fell behind.
+    fn deliver(&mut self, news: &Arc<News>) -> usize {
+        self.told += 1;
+        let mut slow = Vec::new();
+        for scope in scopes_over(&news.conversation) {
+            let watching = self.by_scope.get(&scope).into_iter().flatten();
+            slow.extend(watching.filter_map(|(id, queue)| {
+                let is_told = queue.last_told.swap(self.told, Ordering::Relaxed) == self.told;
+                // Whoever has gone has left the hub before, so that the queue can only be full.
+                (!is_told && !queue.takes(Delivery::Change(news.clone()))).then_some(*id)
+            }));
+        }
         self.let_fall(&slow)
     }
 
     /// Tells everybody that changes were lost, and says how many fell behind.
     fn deliver_loss(&mut self) -> usize {
-        let is_full =
-            |(id, member): (&u64, &Member)| member.queue.try_send(Delivery::Lost).is_err().then_some(*id);
+        let is_full = |(id, member): (&u64, &Member)| (!member.queue.takes(Delivery::Lost)).then_some(*id);
         let slow: Vec<u64> = self.members.iter().filter_map(is_full).collect();
         self.let_fall(&slow)
     }
@@ -230,8 +280,8 @@ impl Subscribers {
 
     fn remove(&mut self, id: u64) -> Option<Member> {
         let member = self.members.remove(&id)?;
-        for (tag, scope) in &member.watching {
-            self.unwatch(scope, id, *tag);
+        for scope in &member.watching {
+            self.unwatch(scope, id);
         }
         if let Some(of_tenant) = self.by_tenant.get_mut(&member.tenant) {
             *of_tenant -= 1;
@@ -242,18 +292,25 @@ impl Subscribers {
         Some(member)
     }
 
-    fn unwatch(&mut self, scope: &Scope, id: u64, tag: Tag) {
+    fn unwatch(&mut self, scope: &Scope, id: u64) {
         let Some(watching) = self.by_scope.get_mut(scope) else { return };
-        watching.remove(&(id, tag));
+        watching.remove(&id);
         if watching.is_empty() {
             self.by_scope.remove(scope);
         }
     }
 }
 
+impl Queue {
+    /// Whether there was room.
+    fn takes(&self, delivery: Delivery) -> bool {
+        self.deliveries.try_send(delivery).is_ok()
+    }
+}
+
 impl Member {
     fn bid(self, farewell: Farewell) {
-        self.farewell.get_or_init(|| farewell);
+        self.dismissal.dismiss(farewell);
     }
 }
 
@@ -261,46 +318,53 @@ impl Member {
 pub struct Subscription {
     hub: Arc<Hub>,
     id: u64,
-    next_tag: Tag,
     deliveries: mpsc::Receiver<Delivery>,
-    farewell: Arc<OnceLock<Farewell>>,
+    dismissal: Dismissal,
 }
 
 impl Subscription {
-    /// Starts to queue all that happens in a scope. Take the snapshot afterwards, and nothing is missed.
-    pub fn watch(&mut self, scope: Scope) -> Tag {
-        let tag = self.next_tag;
-        self.next_tag += 1;
+    /// Starts to queue all that happens in a scope. Take the snapshot afterwards, and nothing is missed. What several
+    /// scopes cover is queued once.
+    pub fn watch(&mut self, scope: Scope) {
         let mut subscribers = self.hub.lock();
         // Who has been dismissed is not told anything any more.
         if let Some(member) = subscribers.members.get_mut(&self.id) {
-            member.watching.push((tag, scope.clone()));
+            member.watching.push(scope.clone());
             let queue = member.queue.clone();
-            subscribers.by_scope.entry(scope).or_default().insert((self.id, tag), queue);
+            subscribers.by_scope.entry(scope).or_default().insert(self.id, queue);
         }
-        tag
     }
 
-    /// Stops to queue what happens in a scope. What is queued already stays.
-    pub fn unwatch(&mut self, tag: Tag) {
+    /// Stops to queue what happens in a scope, unless it is watched once more. What is queued already stays.
+    pub fn unwatch(&mut self, scope: &Scope) {
         let mut subscribers = self.hub.lock();
         let Some(member) = subscribers.members.get_mut(&self.id) else { return };
-        let Some(at) = member.watching.iter().position(|(watched, _)| *watched == tag) else { return };
-        let (_, scope) = member.watching.swap_remove(at);
-        subscribers.unwatch(&scope, self.id, tag);
+        let Some(at) = member.watching.iter().position(|watched| watched == scope) else { return };
+        member.watching.swap_remove(at);
+        if !member.watching.contains(scope) {
+            subscribers.unwatch(scope, self.id);
+        }
     }
 
-    /// Waits for news and takes up to `limit` of them; none means that the subscription has ended.
-    pub async fn take(&mut self, limit: usize) -> Vec<Delivery> {
+    /// Waits for news and takes up to `limit` of them.
+    ///
+    /// # Errors
+    /// A farewell where the subscription has ended. What was queued before the gateway goes away comes first.
+    pub async fn take(&mut self, limit: usize) -> Result<Vec<Delivery>, Farewell> {
         let mut taken = Vec::new();
-        self.deliveries.recv_many(&mut taken, limit).await;
-        taken
+        tokio::select! {
+            biased;
+            farewell = self.dismissal.at_once() => return Err(farewell),
+            _ = self.deliveries.recv_many(&mut taken, limit) => {}
+        }
+        // Only who is dismissed loses its queue.
+        if taken.is_empty() { Err(self.dismissal.whenever().await) } else { Ok(taken) }
     }
 
-    /// Why it ended.
+    /// Whether it has ended.
     #[must_use]
-    pub fn farewell(&self) -> Option<Farewell> {
-        self.farewell.get().copied()
+    pub fn dismissal(&self) -> &Dismissal {
+        &self.dismissal
     }
 }
 

@@ -79,10 +79,13 @@ impl Session {
                 news = self.subscription.take(BATCH) => news,
                 _ = self.heartbeat.tick() => return Some(event::COMMENT),
             };
-            if news.is_empty() {
-                self.is_over = true;
-                return self.subscription.farewell().map(event::closed);
-            }
+            let news = match news {
+                Ok(news) => news,
+                Err(farewell) => {
+                    self.is_over = true;
+                    return Some(event::closed(farewell));
+                }
+            };
             let mut written = BytesMut::new();
             if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
                 // Of what is on the queue, the snapshot has all that it has not passed over.
@@ -95,10 +98,10 @@ impl Session {
                 }
             }
             for delivery in news {
-                if let Delivery::Change { position, told, .. } = delivery
-                    && self.watch.is_news(position)
+                if let Delivery::Change(news) = delivery
+                    && self.watch.has_news(&news)
                 {
-                    written.extend_from_slice(told.event());
+                    written.extend_from_slice(news.told.event());
                 }
             }
             if !written.is_empty() {

@@ -1,16 +1,15 @@
 //! One scope that somebody watches: a snapshot, then what it has not seen.
 
-use typingd_core::store::{AsOf, Position};
+use typingd_core::store::AsOf;
 use typingd_core::{Role, Scope, store::Listing};
 
 use crate::gateway::{Gateway, TooWide};
-use crate::hub::{Subscription, Tag};
+use crate::hub::{News, Subscription};
 
 use super::event::{self, Told};
 
 /// A scope that is watched.
 pub struct Watch {
-    tag: Tag,
     scope: Scope,
     /// Which side its watcher is, where it is one.
     side: Option<Role>,
@@ -22,14 +21,13 @@ impl Watch {
     /// Starts to watch a scope. Take a snapshot next.
     #[must_use]
     pub fn start(subscription: &mut Subscription, scope: Scope, side: Option<Role>) -> Self {
-        let tag = subscription.watch(scope.clone());
-        Self { tag, scope, side, as_of: AsOf::default() }
+        subscription.watch(scope.clone());
+        Self { scope, side, as_of: AsOf::default() }
     }
 
-    /// By what its news are known.
-    #[must_use]
-    pub fn tag(&self) -> Tag {
-        self.tag
+    /// Watches it no more.
+    pub fn end(self, subscription: &mut Subscription) {
+        subscription.unwatch(&self.scope);
     }
 
     /// What lives in the scope now, to be told under the subscription's name, where it has one.
@@ -47,9 +45,9 @@ impl Watch {
         Ok(snapshot)
     }
 
-    /// Whether the last snapshot does not have it already.
+    /// Whether it happened in the scope, and the last snapshot does not have it already.
     #[must_use]
-    pub fn is_news(&self, position: Position) -> bool {
-        !self.as_of.includes(position)
+    pub fn has_news(&self, news: &News) -> bool {
+        self.scope.covers(&news.conversation) && !self.as_of.includes(news.position)
     }
 }

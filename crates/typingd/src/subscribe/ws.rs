@@ -4,15 +4,16 @@
 //! is released with it.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, timeout, timeout_at};
 use tokio_websockets::{CloseCode, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
 use tracing::error;
 use typingd_core::{Side, Signal, Source, Time, Utterance};
@@ -24,6 +25,7 @@ use crate::api::{self, problem::Problem};
 use crate::gateway::{Gateway, TooWide};
 use crate::hub::{Delivery, Farewell, Subscription};
 use crate::ids;
+use crate::throttle::{Budget, Exhausted};
 use crate::tickets::Ticket;
 use crate::wire::DecisionBody;
 
@@ -32,6 +34,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Who says nothing for so long, not even that it is there, is gone.
 const SILENCE: Duration = Duration::from_secs(40);
+
+/// How long a client may take to make room for a close frame, and all that is on its way before it.
+const LAST_WORD: Duration = Duration::from_secs(9);
 
 /// How long a socket that ends waits for its client to take that in.
 const LINGER: Duration = Duration::from_secs(2);
@@ -55,9 +60,16 @@ pub struct Session {
     /// What is watched, under the names that the client gave.
     watches: Vec<(String, Watch)>,
     source: Source,
-    /// Where something is claimed, and until when.
-    claims: HashMap<Side, Time>,
+    /// Where something is claimed.
+    claims: HashMap<Side, Claim>,
+    budget: Budget,
     last_heard: Time,
+}
+
+struct Claim {
+    until: Time,
+    /// Whether what ends it was paid for, which what began it does once.
+    is_end_paid: bool,
 }
 
 /// How a socket ends.
@@ -77,22 +89,31 @@ impl Session {
         let subscription = gateway.subscribe(&ticket.login)?;
         let source = Source::Socket(ids::number());
         let last_heard = gateway.clock.now();
-        let (watches, claims) = (Vec::new(), HashMap::new());
-        Ok(Self { gateway, ticket, subscription, watches, source, claims, last_heard })
+        let (watches, claims, budget) = (Vec::new(), HashMap::new(), Budget::new());
+        Ok(Self { gateway, ticket, subscription, watches, source, claims, budget, last_heard })
     }
 
     /// Serves a connection on which both have agreed to speak WebSocket, to its end.
     pub async fn run(mut self, connection: Upgraded) {
         let limits = Limits::default().max_payload_len(Some(api::BODY_LIMIT));
         let mut socket = ServerBuilder::new().limits(limits).serve(TokioIo::new(connection));
-        let end = match self.serve(&mut socket).await {
-            Ok(end) => end,
-            // The library has said so to all but this one.
-            Err(Error::PayloadTooLong { .. }) => End::Ours(CloseCode::MESSAGE_TOO_BIG, "too_large"),
-            Err(_) => End::Theirs,
+        let dismissal = self.subscription.dismissal().clone();
+        let served = tokio::select! {
+            biased;
+            // Whoever is dismissed is not waited for, whatever it has still to take.
+            farewell = dismissal.at_once() => Ok(Ok(end(farewell))),
+            served = AssertUnwindSafe(self.serve(&mut socket)).catch_unwind() => served,
         };
         self.release().await;
-        let _ = timeout(LINGER, part(socket, end)).await;
+        let end = match served {
+            Ok(Ok(end)) => end,
+            // The library has said so to all but this one.
+            Ok(Err(Error::PayloadTooLong { .. })) => End::Ours(CloseCode::MESSAGE_TOO_BIG, "too_large"),
+            Ok(Err(_)) => End::Theirs,
+            // What it left of the socket is good for nothing.
+            Err(_) => return error!("a socket has ended in a panic, which is a bug"),
+        };
+        part(socket, end).await;
     }
 
     async fn serve(&mut self, socket: &mut Socket) -> Result<End, Error> {
@@ -101,13 +122,23 @@ impl Session {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.reset();
         loop {
+            let silent = self.gateway.clock.instant(self.last_heard + SILENCE);
             let end = tokio::select! {
-                message = socket.next() => match message {
-                    Some(message) => self.hear(socket, message?).await?,
-                    None => Some(End::Theirs),
+                // What has come by then counts.
+                message = timeout_at(silent, socket.next()) => match message {
+                    Ok(Some(message)) => self.hear(socket, message?).await?,
+                    Ok(None) => Some(End::Theirs),
+                    Err(_) => Some(End::Ours(code(4408), "silent")),
                 },
-                news = self.subscription.take(BATCH) => self.tell(socket, news).await?,
-                _ = heartbeat.tick() => self.ask(socket).await?,
+                news = self.subscription.take(BATCH) => match news {
+                    Ok(news) => self.tell(socket, news).await?,
+                    Err(farewell) => Some(end(farewell)),
+                },
+                _ = heartbeat.tick() => {
+                    self.release_on_gone_channels().await;
+                    socket.send(Message::ping(Bytes::new())).await?;
+                    None
+                }
             };
             if let Some(end) = end {
                 return Ok(end);
@@ -129,20 +160,8 @@ impl Session {
         frame::hello(&self.ticket, last_turn)
     }
 
-    /// Asks whether the client is there.
-    async fn ask(&self, socket: &mut Socket) -> Result<Option<End>, Error> {
-        if self.gateway.clock.now() >= self.last_heard + SILENCE {
-            return Ok(Some(End::Ours(code(4408), "silent")));
-        }
-        socket.send(Message::ping(Bytes::new())).await?;
-        Ok(None)
-    }
-
     /// Passes on what happens in the scopes that are watched.
     async fn tell(&mut self, socket: &mut Socket, news: Vec<Delivery>) -> Result<Option<End>, Error> {
-        if news.is_empty() {
-            return Ok(Some(self.subscription.farewell().map_or(End::Theirs, end)));
-        }
         if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
             // Of what is on the queue, the snapshots have all that they have not passed over.
             for (id, watch) in &mut self.watches {
@@ -153,10 +172,10 @@ impl Session {
             }
         }
         for delivery in news {
-            if let Delivery::Change { tag, position, told } = delivery
-                && self.watches.iter().any(|(_, watch)| watch.tag() == tag && watch.is_news(position))
+            if let Delivery::Change(news) = delivery
+                && self.watches.iter().any(|(_, watch)| watch.has_news(&news))
             {
-                socket.feed(text(told.frame())).await?;
+                socket.feed(text(news.told.frame())).await?;
             }
         }
         socket.flush().await?;
@@ -166,6 +185,10 @@ impl Session {
     /// Does what the client asks for.
     async fn hear(&mut self, socket: &mut Socket, message: Message) -> Result<Option<End>, Error> {
         self.last_heard = self.gateway.clock.now();
+        if self.subscription.dismissal().farewell().is_some() {
+            // It has nothing to say any more, though it may have something to take.
+            return Ok(None);
+        }
         if message.is_binary() {
             return Ok(Some(End::Ours(CloseCode::UNSUPPORTED_DATA, "text_only")));
         }
@@ -179,7 +202,12 @@ impl Session {
             // The library has seen all but the end of a text whose last frame is empty.
             return Ok(Some(End::Ours(CloseCode::INVALID_FRAME_PAYLOAD_DATA, "not_utf8")));
         }
-        let answer = self.answer(&frame).await;
+        let answer = match self.budget.spend(self.last_heard) {
+            Ok(Ok(())) => self.answer(&frame).await,
+            // It is not read, nor does its tenant pay for it.
+            Ok(Err(refused)) => Err((refused.into(), None)),
+            Err(Exhausted) => return Ok(Some(End::Ours(CloseCode::POLICY_VIOLATION, "too_many"))),
+        };
         let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
         socket.send(text(answer)).await?;
         Ok(None)
@@ -196,9 +224,17 @@ impl Session {
             source: self.source,
         };
         let read = reader.read(frame);
+        if read.is_err() {
+            // It may be about a channel on which nothing can be said any more.
+            self.release_on_gone_channels().await;
+        }
         // What ends something was paid for by what began it. What is refused has to be read as well.
-        let is_paid_for = matches!(&read, Ok((Asked::Say { side, utterance, .. }, _))
-            if !matches!(utterance.signal, Signal::Composing { .. }) && self.claims.contains_key(side));
+        let is_paid_for = match &read {
+            Ok((Asked::Say { side, utterance, .. }, _)) if !is_start(utterance) => {
+                self.claims.get_mut(side).is_some_and(|claim| std::mem::take(&mut claim.is_end_paid))
+            }
+            _ => false,
+        };
         let spent = if is_paid_for { Ok(()) } else { info.rate.spend() };
         let (asked, reference) = match read {
             Ok((asked, reference)) => (spent.map(|()| asked), reference),
@@ -236,7 +272,7 @@ impl Session {
                 Ok(snapshot.frame().to_vec())
             }
             Err(too_wide) => {
-                self.subscription.unwatch(watch.tag());
+                watch.end(&mut self.subscription);
                 Err(too_wide.into())
             }
         }
@@ -247,7 +283,7 @@ impl Session {
             Rejection::field("id", FaultKind::WrongValue, "the name of a live subscription of this socket")
         })?;
         let (_, watch) = self.watches.remove(at);
-        self.subscription.unwatch(watch.tag());
+        watch.end(&mut self.subscription);
         Ok(frame::unsubscribed(id))
     }
 
@@ -259,17 +295,18 @@ impl Session {
         let now = self.gateway.clock.now();
         match utterance.signal {
             Signal::Composing { ttl } => {
-                self.claims.retain(|_, until| *until > now);
+                self.claims.retain(|_, claim| claim.until > now);
                 if self.claims.len() >= CLAIMS && !self.claims.contains_key(side) {
                     return Err(Rejection::TooMany { retry_after_s: 1 });
                 }
                 // It is noted before it is said: whatever becomes of the saying, it is released.
-                let until = self.claims.entry(side.clone()).or_insert(now);
-                *until = (*until).max(now + ttl);
+                let claim = self.claims.entry(side.clone());
+                let claim = claim.or_insert(Claim { until: now, is_end_paid: true });
+                *claim = Claim { until: claim.until.max(now + ttl), is_end_paid: true };
             }
             Signal::Paused | Signal::Sent => {}
         }
-        let is_end = !matches!(utterance.signal, Signal::Composing { .. });
+        let is_end = !is_start(&utterance);
         let outcome = self.gateway.hear(SOCKET, side, utterance, now).await?;
         if is_end && outcome.lease.is_none() {
             self.claims.remove(side);
@@ -280,22 +317,46 @@ impl Session {
     /// Takes back what this socket alone vouched for.
     async fn release(&mut self) {
         for side in std::mem::take(&mut self.claims).into_keys() {
-            let gateway = &self.gateway;
-            let participant = self.ticket.participant.clone();
-            let released = gateway.engine.release(&side, participant, self.source, gateway.clock.now()).await;
-            if let Err(error) = released {
-                error!(%error, "a socket's claim could not be released");
-            }
+            self.release_one(&side).await;
+        }
+    }
+
+    /// Takes back what was said on channels that a reload has taken away.
+    async fn release_on_gone_channels(&mut self) {
+        let directory = self.gateway.directory.load_full();
+        let Ok(info) = api::tenant(&directory, &self.ticket.login) else { return };
+        let is_gone = |side: &&Side| !info.channels.contains_key(side.conversation.channel());
+        let gone: Vec<Side> = self.claims.keys().filter(is_gone).cloned().collect();
+        for side in gone {
+            self.release_one(&side).await;
+            self.claims.remove(&side);
+        }
+    }
+
+    async fn release_one(&self, side: &Side) {
+        let gateway = &self.gateway;
+        let participant = self.ticket.participant.clone();
+        let released = gateway.engine.release(side, participant, self.source, gateway.clock.now()).await;
+        if let Err(error) = released {
+            error!(%error, "a socket's claim could not be released");
         }
     }
 }
 
-/// Says why, and waits until the client has taken it in or hangs up.
+fn is_start(utterance: &Utterance) -> bool {
+    matches!(utterance.signal, Signal::Composing { .. })
+}
+
+/// Says why, and waits a while until the client has taken it in or hangs up.
 async fn part(mut socket: Socket, end: End) {
     if let End::Ours(code, why) = end {
         // Where the library has closed it already, it does not close twice.
-        let _ = socket.send(Message::close(Some(code), why)).await;
+        let _ = timeout(LAST_WORD, socket.send(Message::close(Some(code), why))).await;
     }
+    let _ = timeout(LINGER, linger(socket)).await;
+}
+
+async fn linger(mut socket: Socket) {
     while let Some(Ok(_)) = socket.next().await {}
     let mut connection = socket.into_inner();
     let _ = connection.shutdown().await;

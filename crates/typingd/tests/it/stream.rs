@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use typingd::clock::Clock;
+use typingd_providers::Secret;
 
 use crate::support::{
     InProcess, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing, salesforce,
@@ -95,6 +96,38 @@ async fn who_cannot_keep_up_is_closed_and_the_rest_is_not_slowed() {
     assert!(count < 2 * rounds, "it did not get everything");
     // Either it was told why, or it had not taken even that in time.
     assert!(last.as_deref() == Some("closed too_slow") || slow.next().await.is_none(), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_much_to_read_is_told_nothing_more_once_its_key_is_revoked_and_all_before_a_drain() {
+    let mut config = config(Duration::from_secs(20));
+    config.tenancy.tenants[0].api_keys = vec![Secret::new("acme-key"), Secret::new("old")];
+    let mut without = config.tenancy.clone();
+    without.tenants[0].api_keys = vec![Secret::new("acme-key")];
+    let gateway = InProcess::with(config);
+    let mut goes = gateway.stream("", "old").await;
+    let mut stays = gateway.stream("", "acme-key").await;
+    for events in [&mut goes, &mut stays] {
+        assert_eq!(events.whats(1).await, ["snapshot"]);
+    }
+    // More than fits on the way.
+    let mut wire = gateway.connect();
+    for _ in 0..500 {
+        wire.exchange(&pinnacle_typing(USER)).await;
+        wire.exchange(&pinnacle_message(USER)).await;
+    }
+    gateway.0.gateway().reload(without).await.unwrap();
+    let drain = tokio::spawn(gateway.0.drain());
+    let mut whats = Vec::new();
+    while let Some(event) = goes.next().await {
+        whats.push(event.what());
+    }
+    assert_eq!(whats.pop().as_deref(), Some("closed revoked"));
+    assert!(whats.len() < 700, "what was still queued is not for it any more: {}", whats.len());
+    assert!(stays.whats(1_000).await.iter().all(|what| ["started", "stopped sent"].contains(&&**what)));
+    assert_eq!(stays.whats(1).await, ["closed draining"]);
+    drop((goes, stays));
+    drain.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -241,9 +241,8 @@ fn subscribe(gateway: &Gateway, scope: Scope) -> Subscription {
 fn taken(subscription: &mut Subscription) -> Vec<Bytes> {
     let mut taken = Vec::new();
     while let Some(news) = subscription.take(4_096).now_or_never() {
-        assert!(!news.is_empty(), "cut: {:?}", subscription.farewell());
-        taken.extend(news.into_iter().map(|delivery| match delivery {
-            Delivery::Change { told, .. } => told.event().clone(),
+        taken.extend(news.expect("it is not cut").into_iter().map(|delivery| match delivery {
+            Delivery::Change(news) => news.told.event().clone(),
             Delivery::Lost => panic!("nothing is lost"),
         }));
     }

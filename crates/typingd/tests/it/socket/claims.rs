@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use typingd::clock::Clock;
 
 use super::client::open;
-use crate::support::{InProcess, signal};
+use crate::support::{InProcess, config, signal};
 
 const USER: &str = "+14155550123";
 
@@ -105,7 +105,9 @@ async fn every_conversation_that_a_socket_is_in_ends_with_it_and_there_are_256_a
     )
     .await;
     let composing = |n: usize| json!({"type": "composing", "user": format!("user-{n}"), "ttl_ms": 30_000});
+    // No faster than a socket may.
     for n in 0..256 {
+        sleep(Duration::from_millis(50)).await;
         assert_eq!(rep.ask(composing(n)).await["decision"], "started");
     }
     let refused = rep.ask(composing(256)).await;
@@ -116,10 +118,54 @@ async fn every_conversation_that_a_socket_is_in_ends_with_it_and_there_are_256_a
     sleep(Duration::from_secs(31)).await;
     assert_eq!(rep.ask(composing(256)).await["decision"], "started", "the others have lapsed");
     for n in 0..100 {
+        sleep(Duration::from_millis(50)).await;
         assert_eq!(rep.ask(composing(n)).await["decision"], "started");
     }
     assert_eq!(census(), 101);
     drop(rep);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(census(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_typed_on_a_channel_that_a_reload_takes_away_ends_when_its_composer_stops_and_soon() {
+    let config = config(Duration::from_secs(20));
+    let mut without = config.tenancy.clone();
+    without.accounts.salesforce.clear();
+    let gateway = InProcess::with(config);
+    let (mut user, _) = open(&gateway, &json!({"side": "agent", "access": "read"})).await;
+    user.watch().await;
+    let open_desk = || async {
+        let desk = json!({"agent": "desk", "user": USER, "side": "agent", "access": "read_write"});
+        let mut rep = open(&gateway, &desk).await.0;
+        for channel in ["salesforce", "pinnacle"] {
+            let composing = json!({"type": "composing", "channel": channel, "ttl_ms": 60_000});
+            let decision = rep.ask(composing).await;
+            assert_eq!(decision["type"], "decision", "{decision}");
+        }
+        rep
+    };
+    let mut stops = open_desk().await;
+    let mut idle = open(
+        &gateway,
+        &json!({"channel": "salesforce", "agent": "desk", "user": "another", "side": "agent", "access": "read_write"}),
+    )
+    .await
+    .0;
+    idle.ask(json!({"type": "composing", "ttl_ms": 60_000})).await;
+    for _ in 0..3 {
+        assert_eq!(user.what().await, "started");
+    }
+    let clock = Clock::start();
+    gateway.0.gateway().reload(without).await.unwrap();
+    let refused = stops.ask(json!({"type": "paused", "channel": "salesforce"})).await;
+    assert_eq!((&refused["status"], &refused["errors"][0]["field"]), (&json!(400), &json!("channel")));
+    for (who, at) in [(USER, 0), ("another", 15_000)] {
+        let stopped = user.next().await;
+        assert_eq!((&stopped["channel"], &stopped["user"]), (&json!("salesforce"), &json!(who)));
+        assert_eq!((&stopped["type"], &stopped["reason"]), (&json!("stopped"), &json!("revoked")));
+        assert_eq!(clock.now().as_millis(), at);
+    }
+    let paused = stops.ask(json!({"type": "paused", "channel": "pinnacle"})).await;
+    assert_eq!(paused["decision"], "ended", "what it began elsewhere is its own still");
 }

@@ -76,6 +76,23 @@ async fn what_is_no_request_for_a_websocket_is_refused_and_spends_no_ticket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_for_the_head_alone_gets_neither_a_socket_nor_a_stream_and_spends_no_ticket() {
+    let gateway = InProcess::start();
+    for path in ["socket", "stream"] {
+        let ticket = ticket(&gateway, "acme-key", &watcher()).await;
+        let request = with(&ticket, "GET /typing/v1/socket", &format!("HEAD /typing/v1/{path}"));
+        let mut wire = gateway.connect();
+        wire.send(&request).await;
+        let (status, headers) = wire.head().await.unwrap();
+        assert_eq!(status, 405, "{path}");
+        let allow: Vec<&str> =
+            headers.iter().filter(|(name, _)| name == "allow").map(|(_, value)| value.as_str()).collect();
+        assert_eq!(allow, ["GET"], "{path}");
+        assert!(is_good(&gateway, &handshake(&ticket)).await, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handshake_may_be_spelled_as_browsers_and_proxies_spell_it() {
     let gateway = InProcess::start();
     for (from, to) in [

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use typingd_core::{Conversation, Marks, Role, Side, Signal, Source, User, Utterance};
 
 use super::client::open;
-use crate::support::{InProcess, config, pinnacle_message, pinnacle_typing};
+use crate::support::{InProcess, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing};
 
 const USER: &str = "+14155550123";
 
@@ -105,6 +105,8 @@ async fn subscriptions_that_ended_or_never_began_take_no_room_in_the_queue() {
         client.watch().await;
         assert_eq!(client.ask(json!({"type": "unsubscribe", "id": "a"})).await["type"], "unsubscribed");
     }
+    // No more than a socket may send at once.
+    sleep(Duration::from_secs(3)).await;
     for user in ["+14155550001", "+14155550002"] {
         gateway.exchange(&pinnacle_typing(user)).await;
     }
@@ -119,11 +121,12 @@ async fn subscriptions_that_ended_or_never_began_take_no_room_in_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_subscription_that_covers_a_change_tells_it() {
+async fn a_change_is_told_once_whichever_subscriptions_cover_it() {
     let gateway = InProcess::start();
     let (mut client, _) = open(&gateway, &watcher()).await;
     for (id, field, value) in [
         ("all", "channel", Value::Null),
+        ("twice", "channel", Value::Null),
         ("channel", "channel", json!("pinnacle")),
         ("user", "user", json!(USER)),
         ("other", "agent", json!("somebody")),
@@ -135,15 +138,38 @@ async fn each_subscription_that_covers_a_change_tells_it() {
         let snapshot = client.ask(frame).await;
         assert_eq!((&snapshot["subscription"], &snapshot["leases"]), (&json!(id), &json!([])));
     }
-    gateway.exchange(&pinnacle_typing(USER)).await;
-    let first = client.next().await;
-    assert_eq!(first["type"], "started");
-    for _ in 0..2 {
-        assert_eq!(client.next().await, first);
+    let mut requests = [pinnacle_typing(USER), pinnacle_message(USER)].into_iter().cycle();
+    for ends in ["all", "channel", "twice", "user"] {
+        let request = requests.next().unwrap();
+        gateway.exchange(&request).await;
+        let told = client.what().await;
+        assert!(["started", "stopped sent"].contains(&&*told), "{told}");
+        let ended = client.ask(json!({"type": "unsubscribe", "id": ends})).await;
+        assert_eq!(ended["type"], "unsubscribed", "once, and nothing behind it");
     }
-    client.ask(json!({"type": "unsubscribe", "id": "all"})).await;
-    gateway.exchange(&pinnacle_message(USER)).await;
-    for _ in 0..2 {
+    gateway.exchange(&pinnacle_typing(USER)).await;
+    assert_eq!(client.ask(json!({"type": "ping"})).await["type"], "pong", "nothing covers it any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_subscribes_to_much_may_fall_as_far_behind_as_anybody() {
+    let mut config = config(Duration::from_secs(20));
+    config.limits.hub.backlog = 300;
+    let gateway = InProcess::with(config);
+    let numbers: Vec<String> = (0..250).map(|n| format!("+1415555{n:04}")).collect();
+    let mut wire = gateway.connect();
+    for number in &numbers {
+        wire.exchange(&kaleyra_typing(number)).await;
+    }
+    let (mut client, _) = open(&gateway, &watcher()).await;
+    for n in 0..32 {
+        let snapshot = client.ask(json!({"type": "subscribe", "id": n.to_string()})).await;
+        assert_eq!(snapshot["leases"].as_array().unwrap().len(), 250);
+    }
+    // Nobody takes anything while the message goes to all of them.
+    let all: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    wire.exchange(&kaleyra_message(&all)).await;
+    for _ in &numbers {
         assert_eq!(client.what().await, "stopped sent");
     }
     assert_eq!(client.ask(json!({"type": "ping"})).await["type"], "pong");
