@@ -14,6 +14,8 @@ export const createSide = ({ onstate, ontyping, onclient }) => {
     talk?.close();
     talk = undefined;
     open = undefined;
+    // Nobody is heard of here from now on: what was shown of them goes.
+    ontyping?.([]);
   };
 
   const replace = (ticket) => {
@@ -51,7 +53,7 @@ export const createSide = ({ onstate, ontyping, onclient }) => {
       if (conversation?.key === open) return;
       leave();
       open = conversation?.key;
-      if (!client || !conversation) return ontyping?.([]);
+      if (!client || !conversation) return;
       const { channel, agent, user } = conversation;
       talk = client.watch({ channel, agent, user }, ontyping);
     },
