@@ -32,7 +32,7 @@ use crate::opened::Opened;
 use crate::sweeper::{self, Alarm};
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
-use crate::{api, ingress, listener};
+use crate::{api, console, ingress, listener};
 
 /// How long requests that are being served may take when the gateway goes away, before the leases end.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
@@ -78,7 +78,8 @@ impl App {
             history: history.clone(),
             failures: Failures::new(limits.failed_authentications_per_minute),
             opened: Opened::new(limits.opened),
-            console: Console::new(console, server.tls.is_some()),
+            console: Console::new(console),
+            has_tls: server.tls.is_some(),
             metrics,
             is_leaving: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
@@ -90,6 +91,10 @@ impl App {
         background.spawn({
             let gateway = gateway.clone();
             async move { gateway.tickets.forget(gateway.clock).await }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { console::close_with_sessions(&gateway).await }
         });
         background.spawn({
             let gateway = gateway.clone();

@@ -55,6 +55,8 @@ pub struct Login {
     pub tenant: Name,
     /// The credential's digest.
     pub key: Hash,
+    /// The console's session that stands for the credential, where one does: it is worth nothing without that one.
+    pub session: Option<Hash>,
 }
 
 impl Directory {
@@ -113,17 +115,18 @@ impl Directory {
     pub fn login(&self, presented: &str) -> Option<Login> {
         let key = self.hasher.hash(presented.as_bytes());
         // Nothing is no credential, even where somebody has configured its digest.
-        self.keys
-            .get(&key)
-            .filter(|_| !presented.is_empty())
-            .map(|tenant| Login { tenant: tenant.clone(), key })
+        self.keys.get(&key).filter(|_| !presented.is_empty()).map(|tenant| Login {
+            tenant: tenant.clone(),
+            key,
+            session: None,
+        })
     }
 
     /// The login of the gateway's one tenant; `None` where there are several, or it has no key.
     #[must_use]
     pub fn sole_login(&self) -> Option<Login> {
         let (key, tenant) = self.keys.iter().next().filter(|_| self.tenants.len() == 1)?;
-        Some(Login { tenant: tenant.clone(), key: *key })
+        Some(Login { tenant: tenant.clone(), key: *key, session: None })
     }
 
     /// Whether a text, which came as something else, is somebody's credential.
@@ -132,10 +135,10 @@ impl Directory {
         self.credentials.contains(&self.hasher.hash(text.as_bytes()))
     }
 
-    /// Whether a credential is still this tenant's.
+    /// Whether a login's credential is still its tenant's.
     #[must_use]
-    pub fn is_good(&self, tenant: &Name, key: Hash) -> bool {
-        self.keys.get(&key) == Some(tenant)
+    pub fn is_good(&self, login: &Login) -> bool {
+        self.keys.get(&login.key) == Some(&login.tenant)
     }
 
     /// What is known of a tenant; `None` where there is no such tenant any more.

@@ -22,7 +22,7 @@ use crate::history::{Decision, Heard, History};
 use crate::hub::{Hub, Outlet, Subscription};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
-use crate::origins::Origins;
+use crate::origins::{Origins, Scheme};
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
 
@@ -52,6 +52,8 @@ pub struct Gateway {
     pub origins: Origins,
     /// The page for people, and what is kept for it.
     pub console: Console,
+    /// Whether connections are over TLS.
+    pub has_tls: bool,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether it is going away: operators are told so from the drain's beginning on.
@@ -141,19 +143,27 @@ impl Gateway {
     /// A place among those who watch.
     ///
     /// # Errors
-    /// [`Rejection::TooMany`] where there are as many as may be, [`Rejection::Unauthenticated`] where the credential
-    /// has just been revoked.
+    /// [`Rejection::TooMany`] where there are as many as may be, [`Rejection::Unauthenticated`] where the login is not
+    /// good any more.
     pub fn subscribe(&self, login: &Login) -> Result<Subscription, Rejection> {
         let directory = self.directory.load_full();
         let info = directory.tenant(&login.tenant).ok_or(Rejection::Unauthenticated)?;
-        let subscription = self.hub.subscribe(login.tenant.clone(), login.key, info.quota.streams);
+        let subscription = self.hub.subscribe(login.clone(), info.quota.streams);
         let subscription = subscription.ok_or(Rejection::TooMany { retry_after_s: 5 })?;
-        // Whoever was let in just before a reload was not there to be closed by it.
-        if self.directory.load().is_good(&login.tenant, login.key) {
-            Ok(subscription)
-        } else {
-            Err(Rejection::Unauthenticated)
-        }
+        // Whoever was let in just before a reload or a log-out was not there to be closed by it.
+        if self.is_good(login) { Ok(subscription) } else { Err(Rejection::Unauthenticated) }
+    }
+
+    /// Whether a login is still worth something: its credential and, where it is the console's, its session.
+    #[must_use]
+    pub fn is_good(&self, login: &Login) -> bool {
+        self.directory.load().is_good(login) && self.console.is_on(login, self.clock)
+    }
+
+    /// Closes what was opened by logins that are not good any more.
+    pub(crate) fn close_revoked(&self) {
+        self.hub.close_revoked(|login| self.is_good(login));
+        self.console.recheck();
     }
 
     /// The leases of a scope.
@@ -174,8 +184,8 @@ impl Gateway {
         let before = self.directory.load_full();
         let directory = Arc::new(Directory::new(tenancy, &self.keys, self.clock, Some(&before))?);
         self.directory.store(directory.clone());
-        self.hub.close_revoked(|tenant, key| directory.is_good(tenant, key));
-        self.console.recheck();
+        self.console.end_sessions(|login| !directory.is_good(login));
+        self.close_revoked();
         for gone in before.names().filter(|tenant| directory.tenant(tenant).is_none()) {
             self.revoke(&Scope::tenant(gone.clone())).await;
             self.history.forget(gone);
@@ -215,6 +225,14 @@ impl Gateway {
     #[must_use]
     pub fn trusts(&self, address: &IpAddr) -> bool {
         self.limits.trusted_proxies.contains(&address.to_canonical())
+    }
+
+    /// How browsers reach the gateway: what a load balancer of our own `forwarded`, or what the connection itself says.
+    /// `None` where a load balancer that we do not know of may have ended TLS.
+    #[must_use]
+    pub fn scheme(&self, peer: IpAddr, forwarded: Option<&str>) -> Option<Scheme> {
+        let forwarded = forwarded.filter(|_| self.trusts(&peer)).and_then(Scheme::named);
+        forwarded.or(self.has_tls.then_some(Scheme::Https))
     }
 
     /// The caller behind a connection: its peer or, where that is a load balancer of our own, whom it names last.

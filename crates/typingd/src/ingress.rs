@@ -31,10 +31,6 @@ use crate::{body, ids, wire};
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub IpAddr);
 
-/// The other end of the connection, who may be a load balancer. Known to those that no door serves.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
-
 /// Serves one request: at the door that its path belongs to, or on the native API.
 pub async fn serve(
     gateway: Arc<Gateway>,
@@ -59,18 +55,26 @@ pub async fn serve(
     let name = door.map_or_else(|| if is_for_people() { CONSOLE } else { NATIVE }, Provider::name);
 
     let is_sound = framing.is_ok();
-    let framing = framing.map_err(|why| Rejection::Malformed { why: why.into() });
+    let scheme = gateway.scheme(peer, head::single(&head.headers, "x-forwarded-proto"));
+    // The console lets links from anywhere lead to its page.
+    let is_of_own_site =
+        if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(&head.headers, scheme) };
+    let bar = gateway.origins.check_name(&head.headers).and(is_of_own_site);
     let answer = async {
-        match (door, framing) {
-            (Some(door), framing) => {
+        match (door, framing, bar) {
+            (Some(door), framing, bar) => {
+                let is_fit = framing.and(bar).map_err(|why| Rejection::Malformed { why: why.into() });
                 let exchange =
                     Exchange { gateway: &gateway, directory: &directory, door, head: &head, address };
-                exchange.run(body, framing).await.map(Body::from)
+                exchange.run(body, is_fit).await.map(Body::from)
             }
-            (None, Err(rejection)) => Problem::from(rejection).into(),
-            (None, Ok(())) => {
+            (None, Err(why), _) => Problem::from(Rejection::Malformed { why: why.into() }).into(),
+            (None, Ok(()), Err(why)) => Problem::forbidden(why).into(),
+            (None, Ok(()), Ok(())) => {
                 let mut head = head.clone();
-                head.extensions.insert(Peer(peer));
+                if let Some(scheme) = scheme {
+                    head.extensions.insert(scheme);
+                }
                 let request = http::Request::from_parts(head, Body::new(body));
                 native.oneshot(request).await.unwrap_or_else(|never| match never {})
             }
@@ -114,8 +118,8 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(&self, body: RequestBody, framing: Result<(), Rejection>) -> http::Response<Bytes> {
-        let answer = match self.understand(body, framing).await {
+    async fn run(&self, body: RequestBody, is_fit: Result<(), Rejection>) -> http::Response<Bytes> {
+        let answer = match self.understand(body, is_fit).await {
             Ok((call, text)) => self.answer(call, text).await,
             Err(refusal) => Err(refusal),
         };
@@ -126,10 +130,10 @@ impl Exchange<'_> {
     async fn understand(
         &self,
         body: RequestBody,
-        framing: Result<(), Rejection>,
+        is_fit: Result<(), Rejection>,
     ) -> Result<(Call, Option<String>), Refusal> {
         let Self { gateway, directory, door, head, address } = self;
-        framing?;
+        is_fit?;
         let now = gateway.clock.now();
         let wall = gateway.clock.wall(now);
         gateway.failures.check(*address, now)?;

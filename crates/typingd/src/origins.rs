@@ -16,21 +16,44 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Lets pages of the same origin and of those listed in, and callers that are no pages.
+    /// Whether a request calls the gateway by a name that it goes by. Where only this machine's own browsers come in, a
+    /// name that a stranger had resolved to this machine makes his page look like one of ours.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn check_name(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+        if self.is_local && !is_to_this_machine(headers) {
+            return Err("dev mode is called by a name of this machine alone, such as localhost");
+        }
+        Ok(())
+    }
+
+    /// Lets all in but what a page of another site has made its visitor's browser send. Such a page cannot read the
+    /// answer, and could have its visitor's address barred for wrong credentials.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn check_site(&self, headers: &HeaderMap, scheme: Option<Scheme>) -> Result<(), &'static str> {
+        let is_elsewhere =
+            matches!(head::single(headers, "sec-fetch-site"), Some("cross-site" | "same-site"));
+        if is_elsewhere && (!headers.contains_key(ORIGIN) || self.check(headers, scheme).is_err()) {
+            return Err("this is not for pages of another site");
+        }
+        Ok(())
+    }
+
+    /// Lets pages of the same origin and of those listed in, and callers that are no pages. `scheme` is what browsers
+    /// reach the gateway by, where that is known.
     ///
     /// # Errors
     /// [`ForeignPage`] for every other.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), ForeignPage> {
-        if self.is_local && !is_to_this_machine(headers) {
-            // A name that a stranger had resolved to this machine makes his page look like one of ours.
-            return Err(ForeignPage);
-        }
+    pub fn check(&self, headers: &HeaderMap, scheme: Option<Scheme>) -> Result<(), ForeignPage> {
         if !headers.contains_key(ORIGIN) {
             return Ok(());
         }
         let origin = head::single(headers, ORIGIN.as_str()).ok_or(ForeignPage)?;
         let is_allowed = self.allowed.iter().any(|allowed| allowed == origin)
-            || is_own(headers)
+            || is_own(headers, scheme)
             || (self.is_local && authority(origin).is_some_and(is_local_host));
         if is_allowed { Ok(()) } else { Err(ForeignPage) }
     }
@@ -63,15 +86,48 @@ pub(crate) fn is_to_this_machine(headers: &HeaderMap) -> bool {
     head::single(headers, HOST.as_str()).is_some_and(is_local_host)
 }
 
-/// Whether a request is of a page that came from here.
-pub(crate) fn is_own(headers: &HeaderMap) -> bool {
-    let origin = head::single(headers, ORIGIN.as_str());
+/// How browsers reach the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In clear.
+    Http,
+    /// Over TLS, which the gateway ends or its proxy.
+    Https,
+}
+
+impl Scheme {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The one of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Http, Self::Https].into_iter().find(|scheme| scheme.as_str() == name)
+    }
+}
+
+/// Whether a request is of a page that came from here. Where the gateway's scheme is not known, a page that came in
+/// clear counts as one that came over TLS.
+pub(crate) fn is_own(headers: &HeaderMap, scheme: Option<Scheme>) -> bool {
+    let origin = head::single(headers, ORIGIN.as_str()).and_then(parts);
     let host = head::single(headers, HOST.as_str());
-    origin.and_then(authority).zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    origin.zip(host).is_some_and(|((of_page, origin), host)| {
+        origin.eq_ignore_ascii_case(host) && scheme.is_none_or(|scheme| scheme == of_page)
+    })
+}
+
+fn parts(origin: &str) -> Option<(Scheme, &str)> {
+    let (scheme, authority) = origin.split_once("://")?;
+    Some((Scheme::named(scheme)?, authority))
 }
 
 fn authority(origin: &str) -> Option<&str> {
-    origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))
+    parts(origin).map(|(_, authority)| authority)
 }
 
 /// Whether an authority, with or without a port, is this machine under a name of its own.
@@ -87,7 +143,31 @@ fn is_local_host(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+
+    #[test]
+    fn what_another_sites_page_has_a_browser_send_is_not_let_in() {
+        let origins = Origins { allowed: vec!["https://desk.example.com".into()], is_local: false };
+        for (site, origin, is_let_in) in [
+            ("", "", true),
+            ("", "https://evil.example", true),
+            ("none", "", true),
+            ("same-origin", "", true),
+            ("same-site", "", false),
+            ("cross-site", "", false),
+            ("cross-site", "https://evil.example", false),
+            ("cross-site", "null", false),
+            ("cross-site", "https://desk.example.com", true),
+            ("same-site", "https://desk.example.com", true),
+        ] {
+            let sent = [(HeaderName::from_static("sec-fetch-site"), site), (ORIGIN, origin)];
+            let sent = sent.into_iter().filter(|(_, value)| !value.is_empty());
+            let headers = sent.map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+            assert_eq!(origins.check_site(&headers, None).is_ok(), is_let_in, "{site} {origin}");
+        }
+    }
 
     fn check(origins: &Origins, host: &str, origin: &str) -> bool {
         let mut headers = HeaderMap::new();
@@ -95,7 +175,24 @@ mod tests {
         if !origin.is_empty() {
             headers.insert(ORIGIN, HeaderValue::try_from(origin).unwrap());
         }
-        origins.check(&headers).is_ok()
+        origins.check_name(&headers).is_ok() && origins.check(&headers, None).is_ok()
+    }
+
+    #[test]
+    fn a_page_that_came_in_clear_is_not_of_a_gateway_behind_tls() {
+        for (origin, scheme, is_one) in [
+            ("https://t", Some(Scheme::Https), true),
+            ("http://t", Some(Scheme::Https), false),
+            ("http://t", Some(Scheme::Http), true),
+            ("https://t", Some(Scheme::Http), false),
+            ("http://t", None, true),
+            ("https://t", None, true),
+            ("ftp://t", None, false),
+            ("t", None, false),
+        ] {
+            let sent = [(HOST, HeaderValue::from_static("t")), (ORIGIN, HeaderValue::from_static(origin))];
+            assert_eq!(is_own(&sent.into_iter().collect(), scheme), is_one, "{origin} {scheme:?}");
+        }
     }
 
     #[test]

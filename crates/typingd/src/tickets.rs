@@ -142,7 +142,7 @@ mod tests {
 
     fn ticket(tenant: &str) -> Ticket {
         Ticket {
-            login: Login { tenant: tenant.into(), key: blake3::hash(b"key") },
+            login: Login { tenant: tenant.into(), key: blake3::hash(b"key"), session: None },
             scope: Scope::tenant(tenant),
             role: Role::Agent,
             participant: None,

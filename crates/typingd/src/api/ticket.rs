@@ -26,8 +26,9 @@ pub(super) fn of(request: &Request) -> Option<String> {
 pub(super) fn redeem(gateway: &Gateway, request: &Request) -> Result<Ticket, Problem> {
     let now = gateway.clock.now();
     let Some(&Address(address)) = request.extensions().get() else { return Err(Rejection::Internal.into()) };
+    let scheme = request.extensions().get().copied();
     gateway.failures.check(address, now)?;
-    gateway.origins.check(request.headers())?;
+    gateway.origins.check(request.headers(), scheme)?;
     let ticket = gateway.tickets.redeem(&of(request).unwrap_or_default(), now);
     let Some(ticket) = ticket else {
         gateway.note_failure(NATIVE, address, now);

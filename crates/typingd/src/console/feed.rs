@@ -4,7 +4,6 @@
 //! its reader takes it. What it has not been told by then waits in a set of bounded size; past that bound, and where news
 //! were lost on the way, the list of all conversations says more in fewer words.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::mem;
 use std::sync::Arc;
@@ -16,16 +15,18 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Interval, interval, sleep_until};
 use typingd_core::{Conversation, Time};
 use typingd_providers::Rejection;
 
-use super::Viewer;
 use super::feed_event::{self, Talk};
-use super::transcript::Message;
+use super::places::Place;
+use super::transcript::{Message, Transcript};
 use crate::api::problem::Problem;
+use crate::directory::Login;
 use crate::gateway::Gateway;
+use crate::history;
 use crate::hub::Farewell;
 use crate::listener::Response;
 use crate::subscribe::{event, sse};
@@ -41,8 +42,8 @@ const CONVERSATIONS: usize = 200;
 
 pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
     let viewer = gateway.viewer(&gateway.directory.load_full(), request.headers())?;
-    let place = gateway.console.feeds.clone().try_acquire_owned();
-    let place = place.map_err(|_| Rejection::TooMany { retry_after_s: 5 })?;
+    let place = gateway.console.feeds.take(&viewer.tenant);
+    let place = place.ok_or(Rejection::TooMany { retry_after_s: 5 })?;
     let mut feed = Feed::new(gateway, viewer, place);
     let hello = Bytes::from([event::COMMENT, event::retry(), feed.list()].concat());
     let rest = stream::unfold(feed, async |mut feed| feed.next().await.map(|bytes| (bytes, feed)));
@@ -52,14 +53,14 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
 
 struct Feed {
     gateway: Arc<Gateway>,
-    viewer: Viewer,
-    changed: Receiver<Conversation>,
+    viewer: Login,
+    changed: history::Watch,
     /// In dev mode alone.
     said: Option<Receiver<Arc<Message>>>,
     /// Whether the gateway goes away; it changes as well when sessions and keys end.
     is_closing: watch::Receiver<bool>,
     /// Where something happened that is still to be told.
-    waiting: HashSet<Conversation>,
+    waiting: Vec<Conversation>,
     /// Whether the list is to be told anew.
     is_behind: bool,
     /// No conversation is told of before.
@@ -68,7 +69,7 @@ struct Feed {
     messages_listed: u64,
     heartbeat: Interval,
     is_over: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// What a feed waits for.
@@ -81,17 +82,17 @@ enum News {
 }
 
 impl Feed {
-    fn new(gateway: Arc<Gateway>, viewer: Viewer, place: OwnedSemaphorePermit) -> Self {
+    fn new(gateway: Arc<Gateway>, viewer: Login, place: Place) -> Self {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.reset();
         let console = &gateway.console;
         Self {
             // First watch, then list: nothing is missed.
-            changed: gateway.history.watch(),
-            said: console.transcript.as_ref().map(super::Transcript::watch),
+            changed: gateway.history.watch(&viewer.tenant),
+            said: console.transcript.as_ref().map(Transcript::watch),
             is_closing: console.is_closing.subscribe(),
             viewer,
-            waiting: HashSet::new(),
+            waiting: Vec::new(),
             is_behind: false,
             paused_until: Time::ZERO,
             messages_listed: 0,
@@ -138,7 +139,7 @@ impl Feed {
             _ = self.is_closing.changed() => News::Recheck,
             () = sleep_until(due), if is_due => News::Due,
             said = said => News::Said(said),
-            changed = self.changed.recv() => News::Changed(changed),
+            changed = self.changed.next() => News::Changed(changed),
             _ = self.heartbeat.tick() => News::Heartbeat,
         }
     }
@@ -147,7 +148,7 @@ impl Feed {
     fn farewell(&mut self) -> Option<Farewell> {
         if *self.is_closing.borrow_and_update() {
             Some(Farewell::Draining)
-        } else if !self.gateway.may_view(&self.viewer) {
+        } else if !self.gateway.is_good(&self.viewer) {
             Some(Farewell::Revoked)
         } else {
             None
@@ -157,13 +158,13 @@ impl Feed {
     fn hear(&mut self, news: News) -> Bytes {
         match news {
             News::Changed(Ok(conversation)) => {
-                if *conversation.tenant() == self.viewer.login.tenant {
-                    self.waiting.insert(conversation);
-                }
+                // Told in the order in which each was last active.
+                self.waiting.retain(|known| *known != conversation);
+                self.waiting.push(conversation);
             }
             News::Said(Ok(message)) => {
                 if message.number > self.messages_listed
-                    && *message.conversation.tenant() == self.viewer.login.tenant
+                    && *message.conversation.tenant() == self.viewer.tenant
                 {
                     return feed_event::message(&message);
                 }
@@ -186,7 +187,7 @@ impl Feed {
             return self.list();
         }
         let mut written = BytesMut::new();
-        for conversation in self.waiting.drain() {
+        for conversation in self.waiting.drain(..) {
             written.extend_from_slice(&feed_event::activity(&conversation));
         }
         written.freeze()
@@ -196,12 +197,14 @@ impl Feed {
     fn list(&mut self) -> Bytes {
         let Gateway { history, console, clock, .. } = &*self.gateway;
         let now = clock.now();
-        let recent = history.recent(&self.viewer.login.tenant, CONVERSATIONS, now);
-        let mut said = Vec::new();
-        if let Some(transcript) = &console.transcript {
-            (said, self.messages_listed) = transcript.of(recent.iter().map(|(conversation, _)| conversation));
-        }
-        let said = said.into_iter().chain(std::iter::repeat_with(Vec::new));
+        // Each message comes once: what is counted by now is of conversations that are listed below, and what is said
+        // from now on comes by itself.
+        self.messages_listed = console.transcript.as_ref().map_or(0, Transcript::count);
+        let recent = history.recent(&self.viewer.tenant, CONVERSATIONS, now);
+        let said = console.transcript.as_ref().map(|transcript| {
+            transcript.of(recent.iter().map(|(conversation, _)| conversation), self.messages_listed)
+        });
+        let said = said.unwrap_or_default().into_iter().chain(std::iter::repeat_with(Vec::new));
         let talks = recent.into_iter().zip(said);
         let talk = |((conversation, last_activity), said)| Talk { conversation, last_activity, said };
         feed_event::conversations(&talks.map(talk).collect::<Vec<_>>(), now)
@@ -217,6 +220,7 @@ mod tests {
     use crate::app::App;
     use crate::config::{Config, Console, Keys, Limits, Quota, Server, Tenancy, Tenant};
     use crate::console::Speaker;
+    use crate::console::messages::{self, Said};
     use crate::origins::Origins;
 
     fn start() -> App {
@@ -234,15 +238,50 @@ mod tests {
         App::start(config).unwrap()
     }
 
+    fn feed(gateway: &Arc<Gateway>) -> Feed {
+        let login = gateway.directory.load().sole_login().unwrap();
+        let place = gateway.console.feeds.take(&login.tenant).unwrap();
+        Feed::new(gateway.clone(), login, place)
+    }
+
+    fn talk(user: &str) -> Conversation {
+        Conversation::new("dev", "rcs", "agent_x", User::new(user))
+    }
+
+    #[tokio::test]
+    async fn what_is_said_while_the_list_is_made_is_on_it_or_comes_after_it() {
+        for _ in 0..5 {
+            let app = start();
+            let gateway = app.gateway();
+            let transcript = gateway.console.transcript.as_ref().unwrap();
+            let say = |user: usize| {
+                let speaker = Speaker::only(Role::User);
+                let said = Said { conversation: talk(&user.to_string()), speaker, text: "said".into() };
+                messages::keep(gateway, transcript, said);
+                // So long that several lists are made meanwhile.
+                (0..2_000).for_each(|_| std::hint::spin_loop());
+            };
+            let mut feed = feed(gateway);
+            std::thread::scope(|scope| {
+                let speaks = scope.spawn(|| (0..CONVERSATIONS).for_each(say));
+                let mut is_over = false;
+                while !is_over {
+                    is_over = speaks.is_finished();
+                    let list = String::from_utf8(feed.list().to_vec()).unwrap();
+                    let listed = u64::try_from(list.matches(r#""text":"said""#).count()).unwrap();
+                    assert_eq!(listed, feed.messages_listed);
+                }
+            });
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_the_list_has_is_not_told_again() {
         let app = start();
         let gateway = app.gateway().clone();
-        let login = gateway.directory.load().sole_login().unwrap();
-        let place = gateway.console.feeds.clone().try_acquire_owned().unwrap();
-        let mut feed = Feed::new(gateway.clone(), Viewer { login, session: None }, place);
+        let mut feed = feed(&gateway);
         let say = |text: &str| {
-            let talk = Conversation::new("dev", "rcs", "agent_x", User::new("+14155550123"));
+            let talk = talk("+14155550123");
             let transcript = gateway.console.transcript.as_ref().unwrap();
             transcript.add(&talk, Speaker::only(Role::User), text, gateway.clock.now());
         };

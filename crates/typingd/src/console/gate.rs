@@ -12,14 +12,15 @@ use typingd_providers::head;
 use crate::api::problem::Problem;
 use crate::gateway::Gateway;
 use crate::listener::Response;
-use crate::origins;
+use crate::origins::{self, Scheme};
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Lets requests of the console's own page in, and keeps what is answered to it.
 pub(super) async fn keep(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let is_page = request.uri().path() == "/";
-    let mut response = match check(request.headers(), is_page, gateway.console.is_open()) {
+    let scheme = request.extensions().get().copied();
+    let mut response = match check(request.headers(), scheme, is_page, gateway.console.is_open()) {
         Ok(()) => next.run(request).await,
         Err(why) => Problem::forbidden(why).into(),
     };
@@ -34,21 +35,26 @@ pub(super) async fn keep(State(gateway): State<Arc<Gateway>>, request: Request, 
 /// The page itself may be come to from anywhere. Where there is no login, what counts is that the browser calls the
 /// gateway by a name of this machine: a stranger's name can be made to mean it, and then the stranger's page is of the
 /// same origin.
-fn check(headers: &HeaderMap, is_page: bool, is_open: bool) -> Result<(), &'static str> {
+fn check(
+    headers: &HeaderMap,
+    scheme: Option<Scheme>,
+    is_page: bool,
+    is_open: bool,
+) -> Result<(), &'static str> {
     if is_open && !origins::is_to_this_machine(headers) {
         return Err("dev mode's console is shown under a name of this machine alone");
     }
-    let is_own = is_from_own_page(headers);
+    let is_own = is_from_own_page(headers, scheme);
     if is_page || is_own { Ok(()) } else { Err("this is for the console's own page alone") }
 }
 
 /// Whether a request came from a page of this origin, or from no page at all.
-fn is_from_own_page(headers: &HeaderMap) -> bool {
+fn is_from_own_page(headers: &HeaderMap, scheme: Option<Scheme>) -> bool {
     let is_same_site = match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => true,
         Some(_) => false,
     };
-    is_same_site && (!head::is_sent(headers, ORIGIN.as_str()) || origins::is_own(headers))
+    is_same_site && (!head::is_sent(headers, ORIGIN.as_str()) || origins::is_own(headers, scheme))
 }
 
 /// The name by which the gateway is called, if it is one that stands for nothing else in a command.
@@ -93,7 +99,7 @@ mod tests {
             sent.iter().skip(map.len()).for_each(|(name, value)| {
                 map.append(*name, HeaderValue::from_str(value).unwrap());
             });
-            assert_eq!(is_from_own_page(&map), is_own, "{sent:?}");
+            assert_eq!(is_from_own_page(&map, None), is_own, "{sent:?}");
         }
     }
 
@@ -116,15 +122,15 @@ mod tests {
             ("", false),
         ] {
             for is_page in [true, false] {
-                let check = check(&headers(&[("host", host)]), is_page, true);
+                let check = check(&headers(&[("host", host)]), None, is_page, true);
                 assert_eq!(check.is_ok(), is_let_in, "{host}");
             }
-            assert!(check(&headers(&[("host", host)]), false, false).is_ok(), "a login is asked for");
+            assert!(check(&headers(&[("host", host)]), None, false, false).is_ok(), "a login is asked for");
         }
-        assert!(check(&HeaderMap::new(), true, true).is_err());
+        assert!(check(&HeaderMap::new(), None, true, true).is_err());
         let twice = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
         let mut twice = twice;
         twice.append(HOST, HeaderValue::from_static("evil.example"));
-        assert!(check(&twice, true, true).is_err());
+        assert!(check(&twice, None, true, true).is_err());
     }
 }

@@ -9,7 +9,7 @@ use typingd_core::{Conversation, Name, Scope};
 use typingd_providers::json::{self, Fields};
 use typingd_providers::{FaultKind, Faults, Rejection, head};
 
-use super::transcript::Speaker;
+use super::transcript::{Speaker, Transcript};
 use crate::api::problem::Problem;
 use crate::api::{BODY_LIMIT, fields, tenant};
 use crate::body;
@@ -23,26 +23,30 @@ const TEXT: &str = "a text that is not empty";
 pub(super) async fn post(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
     let Some(transcript) = &gateway.console.transcript else { return Err(Rejection::UnknownPath.into()) };
     let directory = gateway.directory.load_full();
-    let login = gateway.viewer(&directory, request.headers())?.login;
+    let login = gateway.viewer(&directory, request.headers())?;
     let channels = &tenant(&directory, &login)?.channels;
     let (head, body) = request.into_parts();
     if !head::is_media_type(&head.headers, "application/json") {
         return Err(Rejection::UnsupportedMediaType.into());
     }
     let body = body::read(&head.headers, body, BODY_LIMIT, gateway.limits.body_timeout).await?;
-    let Said { conversation, speaker, text } = read(&body, &login.tenant, channels)?;
-    let now = gateway.clock.now();
-    transcript.add(&conversation, speaker, &text, now);
-    gateway.history.touch(&conversation, now);
+    keep(&gateway, transcript, read(&body, &login.tenant, channels)?);
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
 }
 
-struct Said {
-    conversation: Conversation,
-    speaker: Speaker,
-    text: String,
+pub(super) struct Said {
+    pub(super) conversation: Conversation,
+    pub(super) speaker: Speaker,
+    pub(super) text: String,
+}
+
+/// Keeps what was said. Its conversation is on the list before it is counted: see [`super::feed`].
+pub(super) fn keep(gateway: &Gateway, transcript: &Transcript, said: Said) {
+    let now = gateway.clock.now();
+    gateway.history.touch(&said.conversation, now);
+    transcript.add(&said.conversation, said.speaker, &said.text, now);
 }
 
 fn read(body: &Bytes, tenant: &Name, channels: &Channels) -> Result<Said, Rejection> {

@@ -10,6 +10,7 @@ mod feed_event;
 mod gate;
 mod messages;
 mod native;
+mod places;
 mod session;
 mod sessions;
 mod transcript;
@@ -21,22 +22,21 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use http::HeaderMap;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use typingd_providers::Rejection;
 
 pub use transcript::{Speaker, Transcript};
 
 use crate::api::only;
+use crate::clock::Clock;
 use crate::config;
 use crate::directory::{Directory, Login};
 use crate::gateway::Gateway;
+use places::Places;
 use sessions::Sessions;
 
 /// The console's name among the doors.
 pub const CONSOLE: &str = "console";
-
-/// How many feeds there may be at a time; one more is answered 429.
-const FEEDS: usize = 64;
 
 /// What the console keeps.
 pub struct Console {
@@ -46,32 +46,21 @@ pub struct Console {
     /// What was said, in dev mode; `None` anywhere else.
     pub transcript: Option<Transcript>,
     /// Places for feeds.
-    feeds: Arc<Semaphore>,
+    feeds: Arc<Places>,
     /// Tells the feeds to look again whether they may go on, and whether the gateway is going away.
     is_closing: watch::Sender<bool>,
-    /// Whether callers come in over TLS.
-    has_tls: bool,
-}
-
-/// Who looks at the console.
-#[derive(Clone, Debug)]
-struct Viewer {
-    login: Login,
-    /// The session, where it takes one.
-    session: Option<sessions::Id>,
 }
 
 impl Console {
-    /// A console in this mode, for callers who come over TLS or not.
+    /// A console in this mode.
     #[must_use]
-    pub fn new(mode: config::Console, has_tls: bool) -> Self {
+    pub fn new(mode: config::Console) -> Self {
         Self {
             mode,
             sessions: Sessions::default(),
             transcript: (mode == config::Console::Open).then(Transcript::default),
-            feeds: Arc::new(Semaphore::new(FEEDS)),
+            feeds: Arc::default(),
             is_closing: watch::Sender::new(false),
-            has_tls,
         }
     }
 
@@ -89,6 +78,16 @@ impl Console {
     /// Ends every feed, for the gateway is going away.
     pub fn close(&self) {
         self.is_closing.send_replace(true);
+    }
+
+    /// Whether a login's session goes on; one without a session needs none.
+    pub(crate) fn is_on(&self, login: &Login, clock: Clock) -> bool {
+        login.session.is_none_or(|session| self.sessions.is_live(session, clock.now()))
+    }
+
+    /// Ends the sessions of such logins.
+    pub(crate) fn end_sessions(&self, of: impl Fn(&Login) -> bool) {
+        self.sessions.end_all(of);
     }
 
     fn is_open(&self) -> bool {
@@ -113,27 +112,25 @@ pub fn router(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
     router.route_layer(from_fn_with_state(gateway.clone(), gate::keep))
 }
 
+/// Closes what a session has opened when it ends, with nobody asking.
+pub async fn close_with_sessions(gateway: &Gateway) {
+    loop {
+        gateway.console.sessions.ended(gateway.clock).await;
+        gateway.close_revoked();
+    }
+}
+
 impl Gateway {
     /// Who looks at the console, within its tenant's rate.
-    fn viewer(&self, directory: &Directory, headers: &HeaderMap) -> Result<Viewer, Rejection> {
+    fn viewer(&self, directory: &Directory, headers: &HeaderMap) -> Result<Login, Rejection> {
         let viewer = if self.console.is_open() {
-            directory.sole_login().map(|login| Viewer { login, session: None })
+            directory.sole_login()
         } else {
             let now = self.clock.now();
-            let found = session::tokens(headers).find_map(|token| self.console.sessions.find(token, now));
-            found.map(|(id, login)| Viewer { login, session: Some(id) })
+            session::token(headers).and_then(|token| self.console.sessions.find(token, now))
         };
-        let viewer = viewer.filter(|viewer| directory.is_good(&viewer.login.tenant, viewer.login.key));
-        let viewer = viewer.ok_or(Rejection::Unauthenticated)?;
-        directory.tenant(&viewer.login.tenant).ok_or(Rejection::Unauthenticated)?.rate.spend()?;
+        let viewer = viewer.filter(|login| directory.is_good(login)).ok_or(Rejection::Unauthenticated)?;
+        directory.tenant(&viewer.tenant).ok_or(Rejection::Unauthenticated)?.rate.spend()?;
         Ok(viewer)
-    }
-
-    /// Whether a viewer who was let in may still look.
-    fn may_view(&self, viewer: &Viewer) -> bool {
-        let Login { tenant, key } = &viewer.login;
-        let has_session =
-            viewer.session.is_none_or(|session| self.console.sessions.is_live(session, self.clock.now()));
-        has_session && self.directory.load().is_good(tenant, *key)
     }
 }

@@ -15,7 +15,7 @@ pub(super) async fn ticket(
     request: Request,
 ) -> Result<Response, Problem> {
     let directory = gateway.directory.load_full();
-    let login = gateway.viewer(&directory, request.headers())?.login;
+    let login = gateway.viewer(&directory, request.headers())?;
     tickets::issue(&gateway, login, request).await
 }
 
@@ -25,6 +25,6 @@ pub(super) async fn explanation(
     request: Request,
 ) -> Result<Response, Problem> {
     let directory = gateway.directory.load_full();
-    let tenant = gateway.viewer(&directory, request.headers())?.login.tenant;
+    let tenant = gateway.viewer(&directory, request.headers())?.tenant;
     explain::document(&gateway, &tenant, request.uri()).await
 }

@@ -15,10 +15,12 @@ use crate::config::millis;
 use crate::gateway::Gateway;
 use crate::listener::Response;
 
-const COOKIE_NAME: &str = "typingd_session";
+/// With this prefix, browsers take the cookie from this very host alone, and for all of its paths: no neighbour of the
+/// same domain can put his own in its place.
+const COOKIE_NAME: &str = "__Host-typingd_session";
 
 /// `Secure` without TLS as well: browsers take it for `localhost`, and anywhere else a session must not travel in clear.
-const ATTRIBUTES: &str = "HttpOnly; SameSite=Strict; Secure; Path=/console";
+const ATTRIBUTES: &str = "HttpOnly; SameSite=Strict; Secure; Path=/";
 
 /// `GET`: the session.
 pub(super) async fn show(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
@@ -38,7 +40,7 @@ pub(super) async fn show(State(gateway): State<Arc<Gateway>>, request: Request) 
         try_it: Vec<try_it::Command>,
     }
     let directory = gateway.directory.load_full();
-    let login = gateway.viewer(&directory, request.headers())?.login;
+    let login = gateway.viewer(&directory, request.headers())?;
     let channels = tenant(&directory, &login)?.channels.iter().map(|(name, info)| Channel {
         name,
         kind: match info.kind {
@@ -81,16 +83,19 @@ pub(super) async fn log_out(State(gateway): State<Arc<Gateway>>, request: Reques
         return nothing(None);
     }
     tokens(request.headers()).for_each(|token| gateway.console.sessions.end(token));
-    gateway.console.recheck();
     nothing(Some(format!("{COOKIE_NAME}=; {ATTRIBUTES}; Max-Age=0")))
 }
 
-/// The tokens that came as cookies. Another site of the same domain may have added some.
-pub(super) fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    const MOST: usize = 4;
+/// The token that came as a cookie; `None` where several came, of which all but one are somebody else's doing.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    let mut tokens = tokens(headers);
+    tokens.next().filter(|_| tokens.next().is_none())
+}
+
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, token)| *name == COOKIE_NAME && !token.is_empty()).map(|(_, token)| token).take(MOST)
+    pairs.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, token)| token)
 }
 
 fn nothing(cookie: Option<String>) -> Response {

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use blake3::Hash;
+use tokio::sync::Notify;
 use typingd_core::{Name, Time};
 
+use crate::clock::Clock;
 use crate::directory::Login;
 use crate::ids;
 
@@ -18,7 +20,11 @@ const SESSIONS: usize = 1_024;
 
 /// The sessions, each by the hash of its token, which is kept nowhere.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<Held>);
+pub(super) struct Sessions {
+    held: Mutex<Held>,
+    /// Rings where one has ended before its time, and where there is one again.
+    rings: Notify,
+}
 
 #[derive(Default)]
 struct Held {
@@ -46,25 +52,27 @@ impl Sessions {
     /// Begins a session, and says its token.
     pub(super) fn begin(&self, login: Login, now: Time) -> String {
         let token = ids::token();
+        let id = blake3::hash(token.as_bytes());
+        let login = Login { session: Some(id), ..login };
         let mut held = self.lock();
-        if held.sessions.len() >= SESSIONS {
-            held.sessions.retain(|_, session| session.is_live(now));
-        }
-        if held.sessions.len() >= SESSIONS {
+        let is_full = held.sessions.len() >= SESSIONS;
+        if is_full {
             held.push_out();
+        }
+        if is_full || held.sessions.is_empty() {
+            self.rings.notify_one();
         }
         held.count += 1;
         let session = Session { login, began: now, number: held.count };
-        held.sessions.insert(blake3::hash(token.as_bytes()), session);
+        held.sessions.insert(id, session);
         token
     }
 
-    /// The session of a token, and whose it is.
-    pub(super) fn find(&self, token: &str, now: Time) -> Option<(Id, Login)> {
-        let id = blake3::hash(token.as_bytes());
+    /// Whose session a token is of.
+    pub(super) fn find(&self, token: &str, now: Time) -> Option<Login> {
         let held = self.lock();
-        let session = held.sessions.get(&id).filter(|session| session.is_live(now))?;
-        Some((id, session.login.clone()))
+        let session = held.sessions.get(&blake3::hash(token.as_bytes()));
+        session.filter(|session| session.is_live(now)).map(|session| session.login.clone())
     }
 
     /// Whether a session goes on.
@@ -74,11 +82,36 @@ impl Sessions {
 
     /// Ends the session of a token.
     pub(super) fn end(&self, token: &str) {
-        self.lock().sessions.remove(&blake3::hash(token.as_bytes()));
+        if self.lock().sessions.remove(&blake3::hash(token.as_bytes())).is_some() {
+            self.rings.notify_one();
+        }
+    }
+
+    /// Ends the sessions of such logins.
+    pub(super) fn end_all(&self, of: impl Fn(&Login) -> bool) {
+        self.lock().sessions.retain(|_, session| !of(&session.login));
+        self.rings.notify_one();
+    }
+
+    /// Waits until some may have ended. Those that lapse are forgotten here, with nobody asking.
+    pub(super) async fn ended(&self, clock: Clock) {
+        let first = self.lock().sessions.values().map(|session| session.began + LIFETIME).min();
+        let lapse = async {
+            match first {
+                Some(end) => tokio::time::sleep_until(clock.instant(end)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = lapse => {}
+            () = self.rings.notified() => {}
+        }
+        let now = clock.now();
+        self.lock().sessions.retain(|_, session| session.is_live(now));
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,7 +139,7 @@ mod tests {
     use super::*;
 
     fn login(tenant: &str) -> Login {
-        Login { tenant: tenant.into(), key: blake3::hash(tenant.as_bytes()) }
+        Login { tenant: tenant.into(), key: blake3::hash(tenant.as_bytes()), session: None }
     }
 
     #[test]
@@ -121,15 +154,31 @@ mod tests {
         assert!(is_live(acme.last().unwrap()));
     }
 
-    #[test]
-    fn what_has_lapsed_makes_room_first() {
-        let sessions = Sessions::default();
-        for _ in 0..SESSIONS {
-            sessions.begin(login("acme"), Time::ZERO);
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_lapsed_is_forgotten_with_nobody_asking() {
+        let (sessions, clock) = (Sessions::default(), Clock::start());
+        let look_after = async {
+            for _ in 0..3 {
+                sessions.begin(login("acme"), clock.now());
+                tokio::time::sleep(LIFETIME * 2 / 3).await;
+            }
+            assert_eq!(sessions.lock().sessions.len(), 1);
+            tokio::time::sleep(LIFETIME).await;
+            assert_eq!(sessions.lock().sessions.len(), 0);
+        };
+        tokio::select! {
+            () = async { loop { sessions.ended(clock).await } } => {}
+            () = look_after => {}
         }
-        let later = Time::ZERO + LIFETIME;
-        sessions.begin(login("acme"), later);
+    }
+
+    #[test]
+    fn sessions_of_a_key_that_has_gone_are_forgotten_with_it() {
+        let (sessions, now) = (Sessions::default(), Time::ZERO);
+        let [acme, globex] = ["acme", "globex"].map(|tenant| sessions.begin(login(tenant), now));
+        sessions.end_all(|login| login.tenant == "acme");
         assert_eq!(sessions.lock().sessions.len(), 1);
+        assert!(sessions.find(&acme, now).is_none() && sessions.find(&globex, now).is_some());
     }
 
     #[test]
@@ -138,7 +187,8 @@ mod tests {
         let token = sessions.begin(login("acme"), Time::ZERO);
         assert_eq!(token.len(), 64);
         let last = (Time::ZERO + LIFETIME).before(Duration::from_millis(1));
-        let (id, found) = sessions.find(&token, last).unwrap();
+        let found = sessions.find(&token, last).unwrap();
+        let id = found.session.unwrap();
         assert_eq!((found.tenant.as_str(), id == blake3::hash(token.as_bytes())), ("acme", true));
         assert!(sessions.find(&id.to_hex(), Time::ZERO).is_none(), "what is kept is worth nothing");
         assert!(sessions.find(&token, Time::ZERO + LIFETIME).is_none());

@@ -86,14 +86,23 @@ impl Transcript {
         self.news.subscribe()
     }
 
-    /// What was said in these conversations, oldest first, and how many messages there had been by then.
+    /// How many messages there have been.
+    pub(super) fn count(&self) -> u64 {
+        self.lock().count
+    }
+
+    /// What the first so many messages said in these conversations, oldest first.
     pub(super) fn of<'c>(
         &self,
         conversations: impl Iterator<Item = &'c Conversation>,
-    ) -> (Vec<Vec<Arc<Message>>>, u64) {
+        count: u64,
+    ) -> Vec<Vec<Arc<Message>>> {
         let held = self.lock();
-        let of = |conversation| held.conversations.get(conversation).into_iter().flatten().cloned().collect();
-        (conversations.map(of).collect(), held.count)
+        let of = |conversation| {
+            let said = held.conversations.get(conversation).into_iter().flatten();
+            said.filter(|message| message.number <= count).cloned().collect()
+        };
+        conversations.map(of).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -138,7 +147,7 @@ mod tests {
     }
 
     fn texts(transcript: &Transcript, user: usize) -> Vec<String> {
-        let (mut messages, _) = transcript.of([talk(user)].iter());
+        let mut messages = transcript.of([talk(user)].iter(), transcript.count());
         messages.remove(0).iter().map(|message| message.text.clone()).collect()
     }
 

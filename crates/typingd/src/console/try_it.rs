@@ -3,13 +3,13 @@
 use axum::extract::Request;
 use serde::Serialize;
 use typingd_core::Name;
-use typingd_providers::{AccountId, Example, head};
+use typingd_providers::{AccountId, Example};
 
 use super::gate;
 use crate::dev;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
-use crate::ingress::Peer;
+use crate::origins::Scheme;
 
 /// A command, and what it does.
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ pub(super) fn commands(
     tenant: &Name,
     request: &Request,
 ) -> Vec<Command> {
-    let base_url = base_url(gateway, request);
+    let base_url = base_url(request);
     let accounts = directory.doors.iter().flat_map(|door| {
         let accounts = (0..).map(AccountId).map_while(|id| Some((id, door.account(id)?)));
         let own = accounts.filter(|(_, account)| account.tenant == *tenant);
@@ -41,12 +41,8 @@ pub(super) fn commands(
 }
 
 /// Where the caller finds this gateway: by the name it has called it by.
-fn base_url(gateway: &Gateway, request: &Request) -> String {
-    let headers = request.headers();
-    let is_behind_own_proxy = request.extensions().get().is_some_and(|Peer(peer)| gateway.trusts(peer));
-    let is_https = gateway.console.has_tls
-        || (is_behind_own_proxy && head::single(headers, "x-forwarded-proto") == Some("https"));
-    let scheme = if is_https { "https" } else { "http" };
-    let host = gate::host(headers).map_or_else(|| "localhost".to_owned(), |host| host.to_string());
+fn base_url(request: &Request) -> String {
+    let scheme = request.extensions().get().map_or("http", |scheme: &Scheme| scheme.as_str());
+    let host = gate::host(request.headers()).map_or_else(|| "localhost".to_owned(), |host| host.to_string());
     format!("{scheme}://{host}")
 }

@@ -5,23 +5,23 @@
 //! phone numbers.
 
 mod entry;
+mod news;
 mod talks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 use typingd_core::store::Commit;
 use typingd_core::{Conversation, Name, Scope, Side, Time};
 
 pub use entry::{Decision, Entry, Heard, Refused, What, Word};
+pub use news::Watch;
 
 use crate::clock::Clock;
+use news::News;
 use talks::{Talk, Talks};
-
-/// How many conversations may wait for one of those who watch; the oldest is lost to it.
-const NEWS: usize = 1_024;
 
 /// How many conversations are looked through at once for what is past its time.
 const BATCH: usize = 256;
@@ -55,7 +55,7 @@ pub struct History {
     held: Mutex<HashMap<Name, Talks>>,
     /// Rings when there is something to remember again.
     begins: Notify,
-    news: broadcast::Sender<Conversation>,
+    news: Arc<News>,
 }
 
 /// That no history is kept.
@@ -75,8 +75,7 @@ impl History {
     /// Nothing so far.
     #[must_use]
     pub fn new(limits: Limits, clock: Clock) -> Self {
-        let news = broadcast::Sender::new(NEWS);
-        Self { limits, clock, held: Mutex::default(), begins: Notify::new(), news }
+        Self { limits, clock, held: Mutex::default(), begins: Notify::new(), news: Arc::default() }
     }
 
     /// Whether anything is remembered at all.
@@ -126,17 +125,13 @@ impl History {
         if begins {
             self.begins.notify_one();
         }
-        if self.news.receiver_count() > 0 {
-            // Whoever listened may be gone by now.
-            let _ = self.news.send(conversation.clone());
-        }
+        self.news.tell(conversation);
     }
 
-    /// The conversations in which something is noted, from now on. Whoever falls behind by more than 1,024 loses the
-    /// oldest.
+    /// The tenant's conversations in which something is noted, from now on.
     #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<Conversation> {
-        self.news.subscribe()
+    pub fn watch(&self, tenant: &Name) -> Watch {
+        self.news.watch(tenant)
     }
 
     /// A tenant's conversations in which something happened, up to `limit`, each with when it last did: the latest first.

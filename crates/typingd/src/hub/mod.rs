@@ -11,7 +11,6 @@ use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use blake3::Hash;
 use tokio::sync::{SetOnce, mpsc};
 use typingd_core::store::Position;
 use typingd_core::{Conversation, Name, Scope};
@@ -20,6 +19,7 @@ pub use distribution::{Distribution, Outlet};
 
 use crate::census::Census;
 use crate::clock::Clock;
+use crate::directory::Login;
 use crate::history::History;
 use crate::metrics::{self, Metrics};
 use crate::subscribe::event::Told;
@@ -62,10 +62,9 @@ struct Subscribers {
 }
 
 struct Member {
-    tenant: Name,
+    /// What it came by.
+    login: Login,
     queue: Arc<Queue>,
-    /// By which credential it came.
-    key: Hash,
     /// Its scopes; one that it watches twice is here twice.
     watching: Vec<Scope>,
     dismissal: Dismissal,
@@ -105,7 +104,7 @@ pub enum Farewell {
     TooSlow,
     /// More leases live in its scope than a snapshot holds.
     TooWide,
-    /// The credential it came by is not good any more.
+    /// The credential it came by is not good any more, or the console's session is over.
     Revoked,
     /// The gateway is going away.
     Draining,
@@ -183,24 +182,24 @@ impl Hub {
         (hub, outlet, distribution)
     }
 
-    /// A place for somebody of a tenant who came by the credential `key`; `None` where there are as many subscribers as
-    /// may be, or the tenant has `quota` of them.
+    /// A place for whoever came by `login`; `None` where there are as many subscribers as may be, or the tenant has
+    /// `quota` of them.
     #[must_use]
-    pub fn subscribe(self: &Arc<Self>, tenant: Name, key: Hash, quota: usize) -> Option<Subscription> {
+    pub fn subscribe(self: &Arc<Self>, login: Login, quota: usize) -> Option<Subscription> {
         let (sender, deliveries) = mpsc::channel(self.limits.backlog);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let dismissal = Dismissal::default();
         let mut subscribers = self.lock();
-        let of_tenant = subscribers.by_tenant.get(&tenant).copied().unwrap_or(0);
+        let of_tenant = subscribers.by_tenant.get(&login.tenant).copied().unwrap_or(0);
         if subscribers.members.len() >= self.limits.subscribers || of_tenant >= quota {
             return None;
         }
         if let Some(closed) = subscribers.closed {
             dismissal.dismiss(closed);
         } else {
-            *subscribers.by_tenant.entry(tenant.clone()).or_default() += 1;
+            *subscribers.by_tenant.entry(login.tenant.clone()).or_default() += 1;
             let queue = Arc::new(Queue { deliveries: sender, last_told: AtomicU64::new(0) });
-            let member = Member { tenant, queue, key, watching: Vec::new(), dismissal: dismissal.clone() };
+            let member = Member { login, queue, watching: Vec::new(), dismissal: dismissal.clone() };
             subscribers.members.insert(id, member);
             self.metrics.subscribers.inc();
         }
@@ -214,9 +213,9 @@ impl Hub {
         let _ = self.items.send(Item::Close(farewell)).await;
     }
 
-    /// Closes whoever came by a credential that `is_good` does not know any more.
-    pub fn close_revoked(&self, is_good: impl Fn(&Name, Hash) -> bool) {
-        let gone = self.lock().dismiss(Farewell::Revoked, |member| is_good(&member.tenant, member.key));
+    /// Closes whoever came by a login that is not good any more.
+    pub fn close_revoked(&self, is_good: impl Fn(&Login) -> bool) {
+        let gone = self.lock().dismiss(Farewell::Revoked, |member| is_good(&member.login));
         self.left(gone);
     }
 
@@ -283,10 +282,10 @@ impl Subscribers {
         for scope in &member.watching {
             self.unwatch(scope, id);
         }
-        if let Some(of_tenant) = self.by_tenant.get_mut(&member.tenant) {
+        if let Some(of_tenant) = self.by_tenant.get_mut(&member.login.tenant) {
             *of_tenant -= 1;
             if *of_tenant == 0 {
-                self.by_tenant.remove(&member.tenant);
+                self.by_tenant.remove(&member.login.tenant);
             }
         }
         Some(member)

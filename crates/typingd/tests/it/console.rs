@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use typingd::config::{Config, Console};
 
+use crate::socket::client::{Client, handshake, issued, ticket};
 use crate::support::{
     Answer, Events, InProcess, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing,
     post, salesforce,
@@ -51,8 +52,8 @@ async fn log_in(gateway: &InProcess, key: &str) -> String {
     assert_eq!(answer.status, 204, "{answer:?}");
     let cookie = answer.header("set-cookie").unwrap();
     let (token, attributes) = cookie.split_once("; ").unwrap();
-    assert_eq!(attributes, "HttpOnly; SameSite=Strict; Secure; Path=/console; Max-Age=3600");
-    assert_eq!(token.strip_prefix("typingd_session=").unwrap().len(), 64);
+    assert_eq!(attributes, "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=3600");
+    assert_eq!(token.strip_prefix("__Host-typingd_session=").unwrap().len(), 64);
     format!("Cookie: theme=dark; {token}\r\n")
 }
 
@@ -178,7 +179,7 @@ async fn a_session_ends_by_logging_out_or_in_again() {
     assert_eq!(out.status, 204);
     let cleared = out.header("set-cookie").unwrap();
     assert!(
-        cleared.starts_with("typingd_session=;") && cleared.ends_with("; Path=/console; Max-Age=0"),
+        cleared.starts_with("__Host-typingd_session=;") && cleared.ends_with("; Path=/; Max-Age=0"),
         "{cleared}"
     );
     assert_eq!(session(&gateway, &first).await.status, 401);
@@ -186,6 +187,35 @@ async fn a_session_ends_by_logging_out_or_in_again() {
     let again = format!("{other}Authorization: Bearer acme-key\r\nContent-Length: 0\r\n");
     assert_eq!(gateway.exchange(&request("POST", "/console/session", &again)).await.status, 204);
     assert_eq!(session(&gateway, &other).await.status, 401, "it was replaced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_shown_somebody_elses_session_by_a_cookie_that_was_added() {
+    let gateway = serving();
+    let (own, added) = (log_in(&gateway, "acme-key").await, log_in(&gateway, "globex-key").await);
+    let token = |cookie: &str| cookie.trim_end().rsplit_once("; ").unwrap().1.to_owned();
+    let (own, added) = (token(&own), token(&added));
+    for sent in [
+        format!("Cookie: {added}; {own}\r\n"),
+        format!("Cookie: {own}; {added}\r\n"),
+        format!("Cookie: {added}\r\nCookie: {own}\r\n"),
+        format!("Cookie: __Host-typingd_session=x; {own}\r\n"),
+        format!("Cookie: __Host-typingd_session=; {own}\r\n"),
+        format!("Cookie: {}\r\n", own.trim_start_matches("__Host-")),
+    ] {
+        assert_eq!(session(&gateway, &sent).await.status, 401, "{sent}");
+    }
+    let sent = format!("Cookie: typingd_session=x; {own}; a=b\r\n");
+    assert_eq!(session(&gateway, &sent).await.json()["tenant"], "acme");
+    let out = format!("{ORIGIN}Cookie: {added}; {own}\r\n");
+    assert_eq!(gateway.exchange(&request("DELETE", "/console/session", &out)).await.status, 204);
+    for token in [own, added] {
+        assert_eq!(
+            session(&gateway, &format!("Cookie: {token}\r\n")).await.status,
+            401,
+            "who leaves, leaves all"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,7 +230,7 @@ async fn wrong_keys_count_towards_the_addresss_limit() {
         assert_eq!(gateway.exchange(&try_key(key)).await.status, status, "{key}");
     }
     // A cookie that has lapsed is nobody's guess.
-    assert_eq!(session(&gateway, "Cookie: typingd_session=0\r\n").await.status, 401);
+    assert_eq!(session(&gateway, "Cookie: __Host-typingd_session=0\r\n").await.status, 401);
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,6 +276,23 @@ async fn only_its_own_page_may_use_it() {
                 assert_eq!(gateway.exchange(&get("/", &headers)).await.status, 200, "a link leads to it");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_tls_a_page_that_came_in_clear_is_not_its_own() {
+    let mut config = Config { console: Console::Login, ..config(Duration::from_secs(20)) };
+    config.limits.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let gateway = InProcess::with(config);
+    for (proto, origin, status) in [
+        ("https", "https://localhost", 204),
+        ("https", "http://localhost", 403),
+        ("http", "http://localhost", 204),
+        ("ftp", "https://localhost", 204),
+    ] {
+        let headers = format!("X-Forwarded-Proto: {proto}\r\nOrigin: {origin}\r\n");
+        let answer = gateway.exchange(&request("DELETE", "/console/session", &headers)).await;
+        assert_eq!(answer.status, status, "{proto} {origin}");
     }
 }
 
@@ -470,20 +517,97 @@ async fn the_page_gets_tickets_for_its_session() {
     }
 }
 
+/// A ticket that the page asks for, for its session.
+async fn ticket_of(gateway: &InProcess, cookie: &str) -> String {
+    let body = r#"{"side":"agent","access":"read_write"}"#;
+    issued(&gateway.exchange(&local_post("/console/tickets", &format!("{ORIGIN}{cookie}"), body)).await)
+}
+
+async fn socket(gateway: &InProcess, ticket: &str) -> Client<DuplexStream> {
+    let mut client = Client::shake_hands(gateway.connect(), &handshake(ticket)).await.unwrap();
+    assert_eq!(client.next().await["type"], "hello");
+    client
+}
+
 #[tokio::test(start_paused = true)]
-async fn feeds_are_bounded_and_a_closed_one_makes_room() {
-    let gateway = open();
+async fn what_a_session_has_opened_closes_with_it() {
+    const REVOKED: (u16, &str) = (4401, "revoked");
+    let of_key = json!({"side": "agent", "access": "read"});
+    for ending in ["log-out", "log-in", "lapse", "key", "too many"] {
+        let gateway = serving();
+        let (cookie, other) = (log_in(&gateway, "acme-key").await, log_in(&gateway, "globex-key").await);
+        let mut theirs = socket(&gateway, &ticket_of(&gateway, &other).await).await;
+        let mut by_key = socket(&gateway, &ticket(&gateway, "acme-key", &of_key).await).await;
+        let mut client = socket(&gateway, &ticket_of(&gateway, &cookie).await).await;
+        let path = format!("/typing/v1/stream?ticket={}", ticket_of(&gateway, &cookie).await);
+        let mut stream = gateway.connect().events(&get(&path, "")).await;
+        assert_eq!(stream.whats(1).await, ["snapshot"]);
+        let waiting = ticket_of(&gateway, &cookie).await;
+        let began = gateway.0.gateway().clock.now();
+        match ending {
+            "log-out" => {
+                let out = request("DELETE", "/console/session", &format!("{ORIGIN}{cookie}"));
+                gateway.exchange(&out).await;
+            }
+            "log-in" => {
+                let again = format!("{cookie}Authorization: Bearer acme-key\r\nContent-Length: 0\r\n");
+                gateway.exchange(&request("POST", "/console/session", &again)).await;
+            }
+            "key" => {
+                let mut tenancy = config(Duration::from_secs(20)).tenancy;
+                tenancy.tenants[0].api_keys = vec![typingd_providers::Secret::new("new-key")];
+                gateway.0.gateway().reload(tenancy).await.unwrap();
+            }
+            "too many" => {
+                for _ in 0..1_024 {
+                    log_in(&gateway, "acme-key").await;
+                }
+            }
+            _ => {}
+        }
+        let end = loop {
+            let frame = client.frame().await.unwrap();
+            match frame.opcode {
+                9 => client.send_frame(true, 10, &frame.payload).await,
+                _ => break frame,
+            }
+        };
+        assert_eq!(end.close(), REVOKED, "{ending}");
+        while let Some(event) = stream.next().await {
+            assert_eq!(event.what(), "closed revoked", "{ending}");
+        }
+        let took = gateway.0.gateway().clock.now().since(began);
+        let expected = if ending == "lapse" { 60 * 60 } else { 0 };
+        assert_eq!(took.as_secs(), expected, "{ending}");
+        if ending == "lapse" {
+            continue;
+        }
+        let late = Client::shake_hands(gateway.connect(), &handshake(&waiting)).await.err().unwrap();
+        assert_eq!(late.status, 401, "{ending}: a ticket from before");
+        let ping = json!({"type": "ping"});
+        assert_eq!(theirs.ask(ping.clone()).await["type"], "pong", "{ending}");
+        if ending != "key" {
+            assert_eq!(by_key.ask(ping).await["type"], "pong", "{ending}: the key is good");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_has_so_many_feeds_and_a_closed_one_makes_room() {
+    let gateway = serving();
+    let (acme, globex) = (log_in(&gateway, "acme-key").await, log_in(&gateway, "globex-key").await);
     let mut feeds = Vec::new();
     for _ in 0..64 {
-        feeds.push(feed(&gateway, "").await);
+        feeds.push(feed(&gateway, &acme).await);
     }
-    let refused = gateway.exchange(&get("/console/feed", "")).await;
+    let refused = gateway.exchange(&get("/console/feed", &acme)).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")));
+    assert_eq!(feed(&gateway, &globex).await.whats(1).await, ["conversations"], "another tenant gets one");
     feeds.pop();
     while gateway.0.gateway().metrics.connections.get() > 63 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(feed(&gateway, "").await.whats(1).await, ["conversations"]);
+    assert_eq!(feed(&gateway, &acme).await.whats(1).await, ["conversations"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,10 +20,11 @@ async fn a_terminated_gateway_ends_every_lease_says_bye_and_exits_in_time() {
     let mut events = connect(&address).await.stream("", "dev-api-key").await;
     events.next().await;
     let hello_retry = events.retry_ms.take().unwrap();
-    let typing =
-        crate::support::post("/messages/send/typing", "PINNACLE-API-KEY: dev-pinnacle-key\r\n", TYPING);
+    let key = "PINNACLE-API-KEY: dev-pinnacle-key\r\n";
+    let typing = String::from_utf8(crate::support::post("/messages/send/typing", key, TYPING)).unwrap();
+    let typing = typing.replace("Host: t\r\n", "Host: localhost\r\n");
     let mut idle = connect(&address).await;
-    assert_eq!(idle.exchange(&typing).await.status, 200);
+    assert_eq!(idle.exchange(typing.as_bytes()).await.status, 200);
     let id = program.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
     assert_eq!(events.whats(3).await, ["started", "stopped revoked", "closed draining"]);

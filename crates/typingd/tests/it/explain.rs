@@ -3,10 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::{advance, sleep};
 use typingd::config::Config;
-use typingd::history::{Decision, Heard, History, Limits};
+use typingd::history::{Decision, Heard, History, Limits, Watch};
 use typingd_core::{Conversation, Name, Role, Scope, Side, Signal, User, Verdict};
 
 use crate::support::{
@@ -455,14 +456,14 @@ async fn a_tenant_that_is_gone_is_forgotten_at_once() {
 #[tokio::test(start_paused = true)]
 async fn where_no_history_is_kept_the_answer_says_so() {
     let gateway = InProcess::with(with_history(Limits { conversations: 0, ..Limits::default() }));
-    let mut news = gateway.0.gateway().history.watch();
+    let mut news = gateway.0.gateway().history.watch(&Name::from("acme"));
     gateway.exchange(&signal(TYPING)).await;
     let refused = ask(&gateway, NATIVE, "acme-key").await;
     assert_eq!((refused.status, refused.header("content-type")), (404, Some("application/problem+json")));
     assert!(refused.body.contains("history.conversations"), "{}", refused.body);
     let history = &gateway.0.gateway().history;
     assert_eq!((history.is_on(), history.conversations()), (false, 0));
-    assert!(news.try_recv().is_err());
+    assert!(news.next().now_or_never().is_none());
     assert_eq!(ask(&gateway, NATIVE, "wrong").await.status, 401);
 }
 
@@ -502,24 +503,25 @@ async fn a_question_counts_towards_the_tenants_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_watches_hears_of_every_conversation_in_which_something_is_noted() {
+async fn whoever_watches_hears_of_every_conversation_of_the_tenant_in_which_something_is_noted() {
     let gateway = InProcess::start();
     let history = &gateway.0.gateway().history;
     gateway.exchange(&pinnacle_typing("+14155550999")).await;
-    let mut news = history.watch();
-    let mut heard = || {
-        let talks = std::iter::from_fn(|| news.try_recv().ok());
+    let [mut news, mut theirs] = ["acme", "globex"].map(|tenant| history.watch(&Name::from(tenant)));
+    let heard = |news: &mut Watch| {
+        let talks = std::iter::from_fn(|| news.next().now_or_never()?.ok());
         talks.map(|talk| format!("{}/{}", talk.tenant(), talk.user().as_str())).collect::<Vec<_>>()
     };
     gateway.exchange(&pinnacle_typing(USER)).await;
-    assert_eq!(heard(), ["acme/+14155550123"; 2], "the signal and the change");
+    assert_eq!(heard(&mut news), ["acme/+14155550123"; 2], "the signal and the change");
     gateway.exchange(&pinnacle_typing(USER)).await;
-    assert_eq!(heard(), ["acme/+14155550123"]);
+    assert_eq!(heard(&mut news), ["acme/+14155550123"]);
+    assert_eq!(heard(&mut theirs), [""; 0], "it costs an idle tenant's watchers nothing");
     advance(Duration::from_secs(1)).await;
     let talk = Conversation::new("globex", "rcs", "a", User::new("b"));
     let now = gateway.0.gateway().clock.now();
     history.touch(&talk, now);
-    assert_eq!(heard(), ["globex/b"]);
+    assert_eq!((heard(&mut news), heard(&mut theirs)), (Vec::new(), vec!["globex/b".to_owned()]));
     assert_eq!(history.recent(&Name::from("globex"), 9, now), [(talk, now)]);
     let ours = history.recent(&Name::from("acme"), 1, now);
     assert!(ours.len() == 1 && ours[0].0.user().as_str() == USER && ours[0].1 < now, "{ours:?}");

@@ -234,7 +234,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     /// Turns the connection into a stream of events; the snapshot is the first of them.
     pub async fn stream(self, query: &str, key: &str) -> Events<IO> {
         let request = format!(
-            "GET /typing/v1/stream{query} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {key}\r\n\r\n"
+            "GET /typing/v1/stream{query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n"
         );
         self.events(request.as_bytes()).await
     }

@@ -12,6 +12,7 @@ use tokio::io::duplex;
 use tokio::task::yield_now;
 use typingd::census::Count;
 use typingd::config::{Config, Quota};
+use typingd::directory::Login;
 use typingd::gateway::Gateway;
 use typingd::hub::{Delivery, Subscription};
 use typingd_core::{
@@ -231,8 +232,8 @@ impl Model {
 }
 
 fn subscribe(gateway: &Gateway, scope: Scope) -> Subscription {
-    let key = blake3::hash(b"key");
-    let mut subscription = gateway.hub.subscribe(scope.tenant.clone(), key, usize::MAX).unwrap();
+    let login = Login { tenant: scope.tenant.clone(), key: blake3::hash(b"key"), session: None };
+    let mut subscription = gateway.hub.subscribe(login, usize::MAX).unwrap();
     subscription.watch(scope);
     subscription
 }
