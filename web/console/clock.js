@@ -4,6 +4,21 @@ const listeners = new Set();
 
 export const now = () => performance.now();
 
+/** Calls once for each frame that is drawn, with what came last: of all that came before nothing would be seen. */
+export const eachFrame = (fn) => {
+  let last;
+  return (...args) => {
+    if (!last) {
+      requestAnimationFrame(() => {
+        const latest = last;
+        last = undefined;
+        fn(...latest);
+      });
+    }
+    last = args;
+  };
+};
+
 /** Calls once a second, while the page is looked at. */
 export const onTick = (fn) => {
   listeners.add(fn);

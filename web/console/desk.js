@@ -1,5 +1,6 @@
 // The rep's desk: the open conversation, who types in it, and the line on which this rep types.
-import { $, badge, el, hue, icon, initial, listed, name, plain, setPhrase, setText, setTitle, show } from "./dom.js";
+import { $, alone, badge, el, hue, icon, initial, listed, name, plain, setPhrase, setText, setTitle, show } from "./dom.js";
+import { eachFrame } from "./clock.js";
 import { areTyping, createThread } from "./thread.js";
 import { createComposer } from "./composer.js";
 import { createInbox } from "./inbox.js";
@@ -16,12 +17,15 @@ export const createDesk = ({ store, rep, say, onstate, onchange }) => {
     onstate,
     // All of the tenant, for the list.
     onclient: (client) =>
-      client.watch({}, (leases) => {
-        const here = leases.filter((lease) => keyOf(lease) === store.selected);
-        store.setTyping(leases);
-        if (JSON.stringify(here) !== seen) onchange();
-        seen = JSON.stringify(here);
-      }),
+      client.watch(
+        {},
+        eachFrame((leases) => {
+          const here = JSON.stringify(leases.filter((lease) => keyOf(lease) === store.selected));
+          store.setTyping(leases);
+          if (here !== seen) onchange();
+          seen = here;
+        }),
+      ),
   });
 
   const thread = createThread({
@@ -66,7 +70,7 @@ export const createDesk = ({ store, rep, say, onstate, onchange }) => {
     $("open-avatar").dataset.hue = hue(user);
     if ($("open-via").dataset.key !== key) {
       $("open-via").dataset.key = key;
-      $("open-via").replaceChildren(badge(channel), el("span", { class: "muted", text: "to" }), name(agent, { class: "ellipsis", title: agent }));
+      $("open-via").replaceChildren(badge(channel), el("span", { class: "muted", text: "to" }), name(agent, { class: "ellipsis", title: alone(agent) }));
     }
   };
 

@@ -32,7 +32,16 @@ export const name = (text, props = {}) => el("bdi", { text, ...props });
 /** A phrase is a list of texts and of `{ name }`; here as nodes, with each name kept to itself. */
 export const words = (phrase) => phrase.map((part) => (typeof part === "string" ? part : name(part.name)));
 
-export const plain = (phrase) => phrase.map((part) => part.name ?? part).join("");
+const TURNS = /[\u202A-\u202E\u2066-\u2069]/gu;
+const LATIN = /^[\x20-\x7E]*$/u;
+
+/** A name where no element keeps it to itself, as in a title: without what turns text around, and isolated. */
+export const alone = (text) => {
+  const still = text.replace(TURNS, "");
+  return LATIN.test(still) ? still : `\u2068${still}\u2069`;
+};
+
+export const plain = (phrase) => phrase.map((part) => (typeof part === "string" ? part : alone(part.name))).join("");
 
 /** Writes a phrase that may be cut off, with its full text for whoever points at it. */
 export const setPhrase = (node, phrase) => {
@@ -55,8 +64,10 @@ export const setText = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
 
+/** A name in full, for whoever points at where it is cut off. */
 export const setTitle = (node, text) => {
-  if (node.title !== text) node.title = text;
+  const title = alone(text);
+  if (node.title !== title) node.title = title;
 };
 
 export const show = (node, visible) => {

@@ -1,5 +1,5 @@
 // The handset: one user's phone, with the agent's dots from a socket of its own.
-import { $, badge, channelName, el, hue, initial, plain, setText, setTitle, show } from "./dom.js";
+import { $, alone, badge, channelName, el, hue, initial, plain, setText, setTitle, show } from "./dom.js";
 import { areTyping, createThread } from "./thread.js";
 import { createComposer } from "./composer.js";
 import { createSide } from "./side.js";
@@ -60,11 +60,11 @@ export const createHandset = ({ store, say, onstate }) => {
     const all = store.sorted();
     // In the order of the alphabet, so that nothing jumps under the pointer.
     const users = [...new Set(all.map(({ user }) => user))].sort();
-    options($("handset-user"), users.length ? users.map((user) => [user, user]) : [["", "Nobody yet"]], conversation?.user ?? "");
+    options($("handset-user"), users.length ? users.map((user) => [user, alone(user)]) : [["", "Nobody yet"]], conversation?.user ?? "");
     $("handset-user").disabled = !users.length;
     const own = all.filter(({ user }) => user === conversation?.user);
     own.sort((a, b) => (a.key > b.key ? 1 : -1));
-    options($("handset-conversation"), own.map(({ key, agent, channel }) => [key, `${agent} · ${channelName(channel)}`]), conversation?.key);
+    options($("handset-conversation"), own.map(({ key, agent, channel }) => [key, `${alone(agent)} · ${alone(channelName(channel))}`]), conversation?.key);
     show($("handset-tabs"), own.length > 1);
     show($("handset-via"), own.length <= 1);
   };

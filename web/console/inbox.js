@@ -1,5 +1,5 @@
 // The desk's list of conversations: newest activity first, with who types, and a way through it by keyboard.
-import { $, arrange, badge, dots, el, hue, initial, name, setPhrase, show } from "./dom.js";
+import { $, alone, arrange, badge, dots, el, hue, initial, name, setPhrase, show } from "./dom.js";
 import { setAgo } from "./clock.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
@@ -11,7 +11,7 @@ const build = (conversation, store) => {
   const state = el("span", { class: "row-state" });
   const button = el(
     "button",
-    { type: "button", class: "row", title: `\u2068${user}\u2069 with \u2068${agent}\u2069 (\u2068${channel}\u2069)` },
+    { type: "button", class: "row", title: `${alone(user)} with ${alone(agent)} (${alone(channel)})` },
     el("span", { class: "avatar", "aria-hidden": "true", "data-hue": hue(user), text: initial(user) }),
     el(
       "span",

@@ -31,6 +31,7 @@ export const createStore = () => {
   const tell = () => {
     due = clearTimeout(due);
     told = now();
+    forget();
     for (const fn of listeners) fn(store);
   };
 
@@ -41,11 +42,11 @@ export const createStore = () => {
       const { channel, agent, user } = of;
       conversation = { key, channel, agent, user, at, messages: [], draft: { user: "", agent: "" } };
       conversations.set(key, conversation);
-      forget();
     }
     return conversation;
   };
 
+  // Looked at once for many that come at once, and not while it is being written down who types.
   const forget = () => {
     if (conversations.size <= MOST) return;
     const spare = store.sorted().filter(({ key }) => key !== store.selected && !typing.has(key));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
+use tokio::time::timeout;
 use typingd::config::{Config, Console};
 
 use crate::socket::client::{Client, handshake, issued, ticket};
@@ -532,6 +533,7 @@ async fn socket(gateway: &InProcess, ticket: &str) -> Client<DuplexStream> {
 #[tokio::test(start_paused = true)]
 async fn what_a_session_has_opened_closes_with_it() {
     const REVOKED: (u16, &str) = (4401, "revoked");
+    const LONG: Duration = Duration::from_secs(2 * 60 * 60);
     let of_key = json!({"side": "agent", "access": "read"});
     for ending in ["log-out", "log-in", "lapse", "key", "too many"] {
         let gateway = serving();
@@ -565,17 +567,19 @@ async fn what_a_session_has_opened_closes_with_it() {
             }
             _ => {}
         }
-        let end = loop {
-            let frame = client.frame().await.unwrap();
-            match frame.opcode {
-                9 => client.send_frame(true, 10, &frame.payload).await,
-                _ => break frame,
+        let end = async {
+            loop {
+                let frame = client.frame().await.unwrap();
+                match frame.opcode {
+                    9 => client.send_frame(true, 10, &frame.payload).await,
+                    _ => break frame,
+                }
             }
         };
+        let end = timeout(LONG, end).await.expect(ending);
         assert_eq!(end.close(), REVOKED, "{ending}");
-        while let Some(event) = stream.next().await {
-            assert_eq!(event.what(), "closed revoked", "{ending}");
-        }
+        let told = timeout(LONG, stream.whats(1)).await.expect(ending);
+        assert_eq!((told[0].as_str(), stream.next().await.is_none()), ("closed revoked", true), "{ending}");
         let took = gateway.0.gateway().clock.now().since(began);
         let expected = if ending == "lapse" { 60 * 60 } else { 0 };
         assert_eq!(took.as_secs(), expected, "{ending}");
