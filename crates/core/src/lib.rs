@@ -16,6 +16,7 @@
 pub mod conversation;
 pub mod engine;
 pub mod lease;
+pub mod pacing;
 pub mod policy;
 pub mod signal;
 pub mod store;

@@ -1,0 +1,273 @@
+//! Many streams and the credentials they share: what a caller drives.
+
+mod dispatch;
+
+use std::collections::{BTreeSet, HashMap};
+
+use slab::Slab;
+
+use super::counters::Counters;
+use super::credential::{Credential, Limits, Ticket};
+use super::jitter::Jitter;
+use super::profile::Profile;
+use super::stream::{Stream, Timing};
+use super::upstream::{Place, Upstream};
+use super::verdict::{Dropped, Verb, Verdict};
+use crate::conversation::Side;
+use crate::time::Time;
+use crate::transition::StopReason;
+
+/// Names one account at one provider: the pacer that added it gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamId(usize);
+
+/// Names one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId {
+    stream: usize,
+    number: u64,
+}
+
+/// A call to begin at once.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What its answer is told by.
+    pub id: CallId,
+    /// To whom.
+    pub upstream: UpstreamId,
+    /// About which side.
+    pub side: Side,
+    /// What it says.
+    pub verb: Verb,
+    /// Since when it was due.
+    pub due: Time,
+}
+
+/// A call that was due and is not made.
+#[derive(Clone, Debug)]
+pub struct DroppedSend {
+    /// To whom.
+    pub upstream: UpstreamId,
+    /// About which side.
+    pub side: Side,
+    /// What it would have said.
+    pub verb: Verb,
+    /// Why not.
+    pub reason: Dropped,
+}
+
+/// What a caller is to do now.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Calls to begin, in this order. Each is answered once, by [`Pacer::answered`].
+    pub calls: Vec<Call>,
+    /// Sides to look at: does the lease last longer than was said? Then it is said by [`Pacer::extend`].
+    pub looks: Vec<(UpstreamId, Side)>,
+    /// What was dropped, for the log. What was coalesced is only counted.
+    pub dropped: Vec<DroppedSend>,
+}
+
+/// What a message has to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing.
+    Open,
+    /// This call's answer, at most until then; after that it is to be cancelled, and answered as
+    /// [`Verdict::Unanswered`].
+    Wait {
+        /// The call in flight.
+        call: CallId,
+        /// How long it is waited for.
+        until: Time,
+    },
+}
+
+type Key = (UpstreamId, Side);
+
+/// What every provider is to be told of every side, and when.
+///
+/// Time must not run backwards from one step to the next. No step takes longer for there being many streams, but for
+/// the logarithm of their number.
+#[derive(Debug)]
+pub struct Pacer {
+    upstreams: Vec<Upstream>,
+    streams: Slab<Entry>,
+    by_key: HashMap<Key, usize>,
+    timers: BTreeSet<(Time, usize)>,
+    jitter: Jitter,
+    capacity: usize,
+    calls: u64,
+    due: Due,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    stream: Stream,
+    filed_at: Option<Time>,
+    place: Option<Place>,
+    call: Option<(CallId, Ticket, Verb)>,
+}
+
+impl Pacer {
+    /// A pacer of up to `capacity` streams, whose chance comes from `seed`.
+    #[must_use]
+    pub fn new(capacity: usize, seed: u64) -> Self {
+        Self {
+            upstreams: Vec::new(),
+            streams: Slab::new(),
+            by_key: HashMap::new(),
+            timers: BTreeSet::new(),
+            jitter: Jitter::new(seed),
+            capacity,
+            calls: 0,
+            due: Due::default(),
+        }
+    }
+
+    /// Adds an account at a provider.
+    pub fn add(&mut self, profile: Profile, limits: &Limits) -> UpstreamId {
+        self.upstreams.push(Upstream::new(profile, limits));
+        UpstreamId(self.upstreams.len() - 1)
+    }
+
+    /// A lease on this side that began at `since` lives until `until`; of several on the side, the latest. To be said
+    /// again where one lives on after the message of another composer took the dots away, with the message's time.
+    pub fn begin(&mut self, upstream: UpstreamId, side: &Side, since: Time, until: Time, now: Time) {
+        let Some(at) = self.open(upstream, side) else { return };
+        let Upstream { profile, counters, .. } = &mut self.upstreams[upstream.0];
+        if !self.streams[at].stream.begin(profile, since, until, now) {
+            counters.count_drop(Dropped::Coalesced);
+        }
+        self.file(at, now);
+    }
+
+    /// The lease on this side lives until `until`, later or earlier than was said. Mostly that is only noted.
+    pub fn extend(&mut self, upstream: UpstreamId, side: &Side, until: Time, now: Time) {
+        let Some(at) = self.find(upstream, side) else { return };
+        let Upstream { profile, counters, .. } = &mut self.upstreams[upstream.0];
+        if self.streams[at].stream.extend(profile, until, now) {
+            self.file(at, now);
+        } else {
+            counters.count_drop(Dropped::Coalesced);
+        }
+    }
+
+    /// The last lease on this side ended at `at`.
+    pub fn end(&mut self, upstream: UpstreamId, side: &Side, reason: StopReason, at: Time, now: Time) {
+        self.step(upstream, side, now, |stream, profile| stream.end(profile, reason, at, now));
+    }
+
+    /// A message of this side is about to be sent to the provider. Nothing starts until [`Self::after_message`].
+    pub fn before_message(&mut self, upstream: UpstreamId, side: &Side, now: Time) -> Gate {
+        let Some(at) = self.open(upstream, side) else { return Gate::Open };
+        self.file(at, now);
+        let entry = &mut self.streams[at];
+        let until = entry.stream.before_message(now);
+        match (until, &entry.call) {
+            (Some(until), Some((call, ..))) => Gate::Wait { call: *call, until },
+            _ => Gate::Open,
+        }
+    }
+
+    /// The provider accepted the message, or refused it; nothing typed before is shown after an acceptance, and nothing
+    /// starts until a lease begins. After a refusal the lease goes on. To be said once for each
+    /// [`Self::before_message`].
+    pub fn after_message(&mut self, upstream: UpstreamId, side: &Side, is_accepted: bool, now: Time) {
+        self.step(upstream, side, now, |stream, profile| stream.after_message(profile, is_accepted, now));
+    }
+
+    /// A call came to its end. Of a call that is not known nothing is made.
+    pub fn answered(&mut self, call: CallId, verdict: Verdict, now: Time) {
+        let Some(entry) = self.streams.get_mut(call.stream) else { return };
+        let Some((_, ticket, verb)) = entry.call.take_if(|(id, ..)| *id == call) else { return };
+        let (upstream, side) = &entry.key;
+        let Upstream { profile, credential, counters, .. } = &mut self.upstreams[upstream.0];
+        counters.count_verdict(verdict);
+        let works_again = credential.answered(ticket, &side.conversation, verdict, now);
+        let timing =
+            Timing { p99: credential.round_trips().p99(), jitter: self.jitter.up_to(profile.max_jitter()) };
+        let dropped = entry.stream.answered(profile, verdict, &timing, now);
+        let upstream = *upstream;
+        if let Some(reason) = dropped {
+            self.note_drop(call.stream, verb, reason);
+        }
+        self.file(call.stream, now);
+        if works_again {
+            self.unpark(upstream, now);
+        }
+    }
+
+    /// Forgets what this account was refused: its credential is a new one, or an operator says that it works.
+    pub fn reset(&mut self, upstream: UpstreamId, now: Time) {
+        if let Some(known) = self.upstreams.get_mut(upstream.0) {
+            known.credential.reset();
+            known.parked.clear();
+            let streams = self.streams.iter().filter(|(_, entry)| entry.key.0 == upstream);
+            for at in streams.map(|(at, _)| at).collect::<Vec<_>>() {
+                self.wake(at, now);
+            }
+        }
+    }
+
+    /// The credential of an account, to be looked at.
+    #[must_use]
+    pub fn credential(&self, upstream: UpstreamId) -> Option<&Credential> {
+        self.upstreams.get(upstream.0).map(|upstream| &upstream.credential)
+    }
+
+    /// What an account was told so far.
+    #[must_use]
+    pub fn counters(&self, upstream: UpstreamId) -> Option<&Counters> {
+        self.upstreams.get(upstream.0).map(|upstream| &upstream.counters)
+    }
+
+    /// How many calls of an account are due and wait for its limits.
+    #[must_use]
+    pub fn waiting(&self, upstream: UpstreamId) -> usize {
+        self.upstreams.get(upstream.0).map_or(0, |upstream| upstream.queue.len())
+    }
+
+    /// How many streams it remembers.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    fn step(
+        &mut self,
+        upstream: UpstreamId,
+        side: &Side,
+        now: Time,
+        step: impl FnOnce(&mut Stream, &Profile),
+    ) {
+        if let Some(at) = self.find(upstream, side) {
+            step(&mut self.streams[at].stream, &self.upstreams[upstream.0].profile);
+            self.file(at, now);
+        }
+    }
+
+    fn find(&self, upstream: UpstreamId, side: &Side) -> Option<usize> {
+        self.by_key.get(&(upstream, side.clone())).copied()
+    }
+
+    /// The stream of this side, a new one if need be; `None` for want of room, which is counted.
+    fn open(&mut self, upstream: UpstreamId, side: &Side) -> Option<usize> {
+        let known = self.upstreams.get_mut(upstream.0)?;
+        let key = (upstream, side.clone());
+        if let Some(at) = self.by_key.get(&key) {
+            return Some(*at);
+        }
+        if self.streams.len() >= self.capacity {
+            let (side, verb, reason) = (side.clone(), Verb::Type, Dropped::Limit);
+            known.counters.count_drop(reason);
+            self.due.dropped.push(DroppedSend { upstream, side, verb, reason });
+            return None;
+        }
+        let stream = Stream::default();
+        let at =
+            self.streams.insert(Entry { key: key.clone(), stream, filed_at: None, place: None, call: None });
+        self.by_key.insert(key, at);
+        Some(at)
+    }
+}

@@ -1,0 +1,13 @@
+//! Pacing against a fake handset and a network that delays, loses and refuses.
+
+mod credential;
+mod handset;
+mod hold;
+mod network;
+mod pacer;
+mod profiles;
+mod refusals;
+mod scale;
+mod schedules;
+mod stream;
+mod world;
