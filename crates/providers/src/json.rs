@@ -237,10 +237,25 @@ pub fn is_plain_name(name: &str) -> bool {
 }
 
 impl<'b> Json<'b> {
+    /// What stands at the end of these members' names, one inside the other.
+    #[must_use]
+    pub fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |json, name| json.as_object()?.get(name))
+    }
+
     /// The text, if it is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// Whether it is true, where it is a boolean.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
     }
 
     /// The number, if it is a whole one, zero or above.

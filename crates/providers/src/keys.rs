@@ -20,6 +20,15 @@ impl Secret {
         Self::Clear(clear.into())
     }
 
+    /// What it is, where that is known: a digest can be checked against and not be sent.
+    #[must_use]
+    pub fn clear(&self) -> Option<&str> {
+        match self {
+            Self::Clear(clear) => Some(clear),
+            Self::Hashed(_) => None,
+        }
+    }
+
     /// Its digest.
     #[must_use]
     pub fn digest(&self, hasher: &KeyHasher) -> Hash {

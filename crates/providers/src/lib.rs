@@ -8,17 +8,24 @@
 //! `docs/providers/`. A request is judged in one order at every door: path, method, required headers, credentials,
 //! media type ([`Provider::admit`]); size; parse, fields, ownership ([`Provider::decode`]). Refusals are born neutral,
 //! as a [`Rejection`], and each provider dresses them in its own words ([`Provider::refuse`]).
+//!
+//! The same folders know the other two ways: [`Upstream`] is an account at the provider itself, to which typing is
+//! told, and [`Webhook`] is how the provider tells us what its users do.
 
 pub mod account;
 pub mod answer;
+pub mod chat_state;
 pub mod head;
 pub mod json;
 pub mod keys;
 pub mod phone;
 pub mod rejection;
+pub mod upstream;
+pub mod webhook;
 
 pub mod kaleyra;
 pub mod pinnacle;
+pub mod rbm;
 pub mod salesforce;
 
 use bytes::Bytes;
@@ -29,9 +36,12 @@ use typingd_core::{Conversation, Marks, Role, Signal};
 use uuid::Uuid;
 
 pub use account::{Account, Channel, ChannelKind, Patterns};
+pub use chat_state::ChatState;
 pub use keys::{Claimed, KeyHasher, KeyRing, Secret};
 pub use rejection::{Bar, Fault, FaultKind, Faults, Refusal, Rejection};
 pub use salesforce::TokenKeys;
+pub use upstream::{RefusalKind, Refused, Unusable, Upstream};
+pub use webhook::{UserSignal, Webhook};
 
 /// One vendor's API, with the accounts that may use it.
 pub trait Provider: Send + Sync {
@@ -160,6 +170,8 @@ pub struct Accounts {
     pub pinnacle: Vec<pinnacle::Account>,
     /// Salesforce's.
     pub salesforce: Vec<salesforce::Account>,
+    /// Google RBM's.
+    pub rbm: Vec<rbm::Account>,
 }
 
 /// The registry: every provider, in the order in which they are asked whether a path is theirs. `token_keys` sign the
@@ -176,5 +188,6 @@ pub fn doors(
         Box::new(kaleyra::Kaleyra::new(accounts.kaleyra, hasher)?),
         Box::new(pinnacle::Pinnacle::new(accounts.pinnacle, hasher)?),
         Box::new(salesforce::Salesforce::new(accounts.salesforce, token_keys, hasher)?),
+        Box::new(rbm::Rbm::new(accounts.rbm, hasher)?),
     ])
 }

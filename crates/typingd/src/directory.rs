@@ -169,7 +169,8 @@ fn credentials(tenancy: &Tenancy) -> impl Iterator<Item = &Secret> {
     let kaleyra = accounts.kaleyra.iter().flat_map(|account| account.basics.iter().chain(&account.api_keys));
     let pinnacle = accounts.pinnacle.iter().flat_map(|account| &account.api_keys);
     let salesforce = accounts.salesforce.iter().flat_map(|account| &account.tokens);
-    native.chain(kaleyra).chain(pinnacle).chain(salesforce)
+    let rbm = accounts.rbm.iter().flat_map(|account| &account.tokens);
+    native.chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm)
 }
 
 /// A tenancy that contradicts itself.

@@ -3,9 +3,12 @@
 //! Knows the two paths under `/v1/{sid}/rcs/`, their two credentials, their bodies, and that each has error bodies of
 //! its own. Refuses to know what a message says, but to show it in dev mode's console: that it goes out is all that
 //! counts here. From the vendor's pages on the RCS API, its events, its messages and its error codes, read 2026-11; where
-//! they say nothing, `wire.rs` says what was chosen.
+//! they say nothing, `wire.rs` says what was chosen. `upstream` is an account at Kaleyra itself, `webhook` what it tells
+//! us; neither knows when it is used.
 
 mod request;
+mod upstream;
+mod webhook;
 mod wire;
 
 use std::collections::HashSet;
@@ -23,6 +26,9 @@ use typingd_core::Signal;
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
 use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head};
+
+pub use upstream::{KaleyraUpstream, UpstreamAccount};
+pub use webhook::KaleyraWebhook;
 
 const NAME: &str = "kaleyra";
 

@@ -103,12 +103,20 @@ fn fields_of<'j, 'b>(json: &'j Json<'b>) -> Result<Fields<'j, 'b>, Rejection> {
 
 fn agent<'j>(fields: &Fields<'j, '_>, faults: &mut Faults) -> Option<&'j str> {
     let from = fields.required(faults, "from", AGENT, Json::as_str)?;
-    match from.len() {
-        0 => fields.fault(faults, "from", FaultKind::Empty, AGENT),
-        1..=255 => return Some(from),
-        _ => fields.fault(faults, "from", FaultKind::TooLong, AGENT),
+    match fault_of_agent(from) {
+        None => return Some(from),
+        Some(kind) => fields.fault(faults, "from", kind, AGENT),
     }
     None
+}
+
+/// What keeps a text from being an agent's name.
+pub(super) fn fault_of_agent(name: &str) -> Option<FaultKind> {
+    match name.len() {
+        0 => Some(FaultKind::Empty),
+        1..=255 => None,
+        256.. => Some(FaultKind::TooLong),
+    }
 }
 
 fn fault_of(recipient: &Json<'_>) -> Option<FaultKind> {

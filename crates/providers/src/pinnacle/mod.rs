@@ -3,8 +3,11 @@
 //! Knows the three paths, the one header that authenticates, the bodies, and the error body that its SDKs can read.
 //! Refuses to know what a message says, except whether it goes out now or later and, for dev mode's console, its text.
 //! From the vendor's API reference on typing indicators and RCS messages and from what its SDKs send, read 2026-11.
+//! `upstream` is an account at Pinnacle itself, `webhook` what it tells us; neither knows when it is used.
 
 mod request;
+mod upstream;
+mod webhook;
 mod wire;
 
 use bytes::Bytes;
@@ -16,6 +19,9 @@ use typingd_core::{Conversation, Signal, User};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
 use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head};
+
+pub use upstream::{PinnacleUpstream, UpstreamAccount};
+pub use webhook::PinnacleWebhook;
 
 const NAME: &str = "pinnacle";
 

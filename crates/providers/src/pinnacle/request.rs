@@ -73,13 +73,20 @@ fn read<T>(
 
 fn read_agent<'j>(fields: &Fields<'j, '_>, faults: &mut Faults, name: &str) -> Option<&'j str> {
     let agent = fields.required(faults, name, AGENT, Json::as_str)?;
-    let ends_line = |c| matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}');
-    let kind = match agent.len() {
-        0 => FaultKind::Empty,
-        256.. => FaultKind::TooLong,
-        _ if !agent.starts_with("agent_") || agent.contains(ends_line) => FaultKind::WrongValue,
-        _ => return Some(agent),
-    };
-    fields.fault(faults, name, kind, AGENT);
+    match fault_of_agent(agent) {
+        None => return Some(agent),
+        Some(kind) => fields.fault(faults, name, kind, AGENT),
+    }
     None
+}
+
+/// What keeps a text from being an agent's id.
+pub(super) fn fault_of_agent(id: &str) -> Option<FaultKind> {
+    let ends_line = |c| matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}');
+    match id.len() {
+        0 => Some(FaultKind::Empty),
+        256.. => Some(FaultKind::TooLong),
+        _ if !id.starts_with("agent_") || id.contains(ends_line) => Some(FaultKind::WrongValue),
+        _ => None,
+    }
 }

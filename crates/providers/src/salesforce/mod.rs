@@ -5,7 +5,8 @@
 //! the reference and the published connectors differ, the connectors are right. It knows `POST /services/oauth2/token`,
 //! the [JWT bearer flow] by which connectors get their tokens. It refuses to know how an assertion's signature is
 //! checked and what becomes of messages and files: of those it takes only that the end user's message went out and, for
-//! dev mode's console, its text.
+//! dev mode's console, its text. `upstream` is an org itself, to which the user's typing is told; what a rep does leaves
+//! an org by another road, which is not known here.
 //!
 //! [JWT bearer flow]: https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_jwt_flow.htm
 //! [reference]: https://developer.salesforce.com/docs/service/interaction-service-api/references/interaction-service-reference
@@ -36,11 +37,13 @@ mod interaction;
 mod multipart;
 mod oauth;
 mod token;
+mod upstream;
 mod wire;
 
 pub use assertion::AssertionKey;
 pub use connected_app::{ConnectedApp, ConnectedApps};
 pub use token::TokenKeys;
+pub use upstream::{Credentials, SalesforceUpstream, UpstreamAccount};
 
 const PATHS: [&str; 2] = ["/api/v1/interactions", "/v1/interactions"];
 

@@ -8,9 +8,10 @@ use http::request::Parts;
 use typingd_core::Signal;
 use typingd_providers::kaleyra::Kaleyra;
 use typingd_providers::pinnacle::Pinnacle;
-use typingd_providers::{Claimed, Provider, Rejection, Secret};
+use typingd_providers::rbm::{self, Rbm};
+use typingd_providers::{Claimed, Patterns, Provider, Rejection, Secret};
 
-use crate::fixture::{NOW, hasher, kaleyra_accounts, pinnacle_accounts};
+use crate::fixture::{NOW, hasher, kaleyra_accounts, pinnacle_accounts, rbm_accounts};
 
 const KALEYRA_BODY: &[u8] = br#"{"from":"kio_rcs","to":"+14155550190","composing":{}}"#;
 const PINNACLE_BODY: &[u8] = br#"{"agentId":"agent_x","to":"+14155550190"}"#;
@@ -84,6 +85,15 @@ fn a_key_left_empty_lets_nobody_in() {
     accounts[0].api_keys = vec![Secret::new("")];
     let door = Pinnacle::new(accounts, &hasher()).expect("no credential is there twice");
     assert_eq!(door.admit(&pinnacle_head(""), NOW), Err(Rejection::Unauthenticated));
+
+    let mut accounts = rbm_accounts();
+    accounts[0].tokens = vec![Secret::new("")];
+    let door = Rbm::new(accounts, &hasher()).expect("no credential is there twice");
+    for token in ["Bearer ", "Bearer  "] {
+        let head = Request::post("/v1/phones/+14155550190/agentEvents").header("authorization", token);
+        let head = head.body(()).expect("the head is well-formed").into_parts().0;
+        assert_eq!(door.admit(&head, NOW), Err(Rejection::Unauthenticated), "{token:?}");
+    }
 }
 
 #[test]
@@ -110,6 +120,25 @@ fn an_api_key_is_one_accounts() {
     assert_eq!(
         Pinnacle::new(accounts, &hasher()).err(),
         Some(Claimed { door: "pinnacle", account: 2, what: "Pinnacle api-key", by: None })
+    );
+}
+
+#[test]
+fn an_rbm_token_and_an_rbm_agent_are_one_accounts() {
+    let claimed = |change: fn(&mut Vec<rbm::Account>)| {
+        let mut accounts = rbm_accounts();
+        change(&mut accounts);
+        Rbm::new(accounts, &hasher()).err()
+    };
+    let by = Some("`support_agent` and `support_*`".to_owned());
+    assert_eq!(claimed(|_| {}), None);
+    assert_eq!(
+        claimed(|accounts| accounts[2].tokens.push(Secret::new("dev-rbm-token"))),
+        Some(Claimed { door: "rbm", account: 2, what: "RBM token", by: None })
+    );
+    assert_eq!(
+        claimed(|accounts| accounts[1].common.agents = Patterns::new(["support_*"])),
+        Some(Claimed { door: "rbm", account: 1, what: "agent", by })
     );
 }
 

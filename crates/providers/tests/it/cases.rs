@@ -12,7 +12,7 @@ use crate::fixture::{NOW, all_doors, receipt};
 fn every_exchange_is_answered_as_the_vendor_would() {
     let doors = all_doors();
     let mut failures = Vec::new();
-    for folder in ["kaleyra", "pinnacle", "salesforce"] {
+    for folder in ["kaleyra", "pinnacle", "rbm", "salesforce"] {
         let files = files(folder);
         assert!(files.len() > 20, "{folder} has {} cases", files.len());
         for file in files {

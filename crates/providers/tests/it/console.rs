@@ -28,6 +28,25 @@ fn a_message_is_told_by_its_text_or_by_what_it_is() {
         ("/messages/send/rcs", r#"{"mediaUrl":"https://a.example/b.png"}"#, Some("[media]")),
         ("/messages/send/rcs", r#"{"cards":null}"#, None),
         ("/messages/send/rcs", "", None),
+        (
+            "/v1/phones/+14155550123/agentMessages",
+            r#"{"contentMessage":{"text":"Hello","richCard":{}}}"#,
+            Some("Hello"),
+        ),
+        ("/v1/phones/+14155550123/agentMessages", r#"{"contentMessage":{"richCard":{}}}"#, Some("[card]")),
+        (
+            "/v1/phones/+14155550123/agentMessages",
+            r#"{"contentMessage":{"contentInfo":{"fileUrl":"x"}}}"#,
+            Some("[file]"),
+        ),
+        (
+            "/v1/phones/+14155550123/agentMessages",
+            r#"{"contentMessage":{"uploadedRbmFile":{}}}"#,
+            Some("[file]"),
+        ),
+        ("/v1/phones/+14155550123/agentMessages", r#"{"contentMessage":{"text":null}}"#, None),
+        ("/v1/phones/+14155550123/agentMessages", r#"{"contentMessage":"Hello"}"#, None),
+        ("/v1/phones/+14155550123/agentMessages", "[", None),
     ] {
         assert_eq!(text(path, body).as_deref(), expected, "{path} {body}");
     }
@@ -71,6 +90,12 @@ fn a_command_is_in_the_vendors_words_and_holds_no_secret() {
   -H 'Content-Type: application/json' \
   -d '{"agentId":"agent_globex","to":"+14155550123"}'"#
     );
+    assert_eq!(
+        command(3, 0),
+        r#"curl "https://typing.example/v1/phones/+14155550123/agentEvents?eventId=$(uuidgen)&agentId=support_agent" \
+    -H "Authorization: Bearer $RBM_TOKEN" -H 'Content-Type: application/json' \
+    -d '{"eventType":"IS_TYPING"}'"#
+    );
     let salesforce = command(2, 0);
     assert!(salesforce.contains(r#"-H "Authorization: Bearer $SALESFORCE_TOKEN""#), "{salesforce}");
     assert!(salesforce.contains("-H 'OrgId: 00Ddev000000000'"), "{salesforce}");
@@ -78,9 +103,14 @@ fn a_command_is_in_the_vendors_words_and_holds_no_secret() {
         let commands =
             (0..).map_while(|id| door.account(AccountId(id)).map(|_| door.example(AccountId(id), URL)));
         for command in commands.flatten().map(|example| example.command) {
-            for secret in
-                ["dev-kaleyra-key", "dev:dev", "dev-pinnacle-key", "dev-salesforce-token", "second-key"]
-            {
+            for secret in [
+                "dev-kaleyra-key",
+                "dev:dev",
+                "dev-pinnacle-key",
+                "dev-salesforce-token",
+                "second-key",
+                "dev-rbm-token",
+            ] {
                 assert!(!command.contains(secret), "{command}");
             }
         }

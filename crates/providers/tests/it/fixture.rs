@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use typingd_providers::salesforce::{AssertionKey, AuthorizationContext, ConnectedApp, ConnectedApps};
+use typingd_providers::upstream::{self, AccessToken, AssertionSigner, Fresh};
 use typingd_providers::{
     Account, Accounts, Channel, ChannelKind, KeyHasher, Patterns, Provider, Receipt, Secret, TokenKeys,
-    doors, kaleyra, pinnacle, salesforce,
+    Upstream, doors, kaleyra, pinnacle, rbm, salesforce,
 };
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ pub(crate) fn all_doors() -> Vec<Box<dyn Provider>> {
         kaleyra: kaleyra_accounts(),
         pinnacle: pinnacle_accounts(),
         salesforce: salesforce_accounts(),
+        rbm: rbm_accounts(),
     };
     doors(accounts, &token_keys(), &hasher()).expect("no credential is there twice")
 }
@@ -77,6 +79,18 @@ pub(crate) fn pinnacle_accounts() -> Vec<pinnacle::Account> {
         account("acme", "dev-pinnacle-key", &["agent_x", "agent_pinnacle*"], ""),
         account("acme", "second-key", &["agent_second"], ""),
         account("globex", "globex-key", &["agent_globex"], "/pinnacle"),
+    ]
+}
+
+pub(crate) fn rbm_accounts() -> Vec<rbm::Account> {
+    let account = |tenant: &str, token: &str, agents: &[&str]| rbm::Account {
+        common: common(tenant, "rbm", agents),
+        tokens: vec![Secret::new(token)],
+    };
+    vec![
+        account("acme", "dev-rbm-token", &["support_agent", "rbm-*"]),
+        account("acme", "second-rbm-token", &["second_agent"]),
+        account("globex", "globex-rbm-token", &["globex_agent"]),
     ]
 }
 
@@ -144,4 +158,51 @@ fn common(tenant: &str, channel: &str, agents: &[&str]) -> Account {
         aliases: BTreeMap::new(),
         ttl: Duration::from_secs(20),
     }
+}
+
+/// A signer whose every signature is the one that the doors here take.
+#[derive(Debug)]
+pub(crate) struct SignsAll;
+
+impl AssertionSigner for SignsAll {
+    fn sign(&self, _: &[u8]) -> Option<Vec<u8>> {
+        Some(b"signed".to_vec())
+    }
+}
+
+/// The four upstreams, in the order of the doors, whose credentials the doors here take.
+pub(crate) fn all_upstreams() -> Vec<Box<dyn Upstream>> {
+    let common = || upstream::Account {
+        base_url: "https://provider.example".to_owned(),
+        agents: BTreeMap::from([("ours".into(), "agent_theirs".into())]),
+    };
+    let kaleyra = kaleyra::UpstreamAccount {
+        common: common(),
+        sid: "dev".to_owned(),
+        basic: Secret::new("dev:dev"),
+        api_key: Secret::new("dev-kaleyra-key"),
+    };
+    let pinnacle = pinnacle::UpstreamAccount { common: common(), api_key: Secret::new("dev-pinnacle-key") };
+    let salesforce = salesforce::UpstreamAccount {
+        common: common(),
+        org_id: "00Ddev000000000".to_owned(),
+        authorization_context: Some("Dev_Channel".to_owned()),
+        credentials: salesforce::Credentials::Token(Secret::new("dev-salesforce-token")),
+        display: Duration::from_secs(7),
+    };
+    let rbm = rbm::UpstreamAccount {
+        common: common(),
+        credentials: rbm::Credentials::Token(Secret::new("dev-rbm-token")),
+    };
+    vec![
+        Box::new(kaleyra::KaleyraUpstream::new(kaleyra).expect("the settings are right")),
+        Box::new(pinnacle::PinnacleUpstream::new(pinnacle).expect("the settings are right")),
+        Box::new(salesforce::SalesforceUpstream::new(salesforce).expect("the settings are right")),
+        Box::new(rbm::RbmUpstream::new(rbm).expect("the settings are right")),
+    ]
+}
+
+/// What is new for a request.
+pub(crate) fn fresh(token: Option<&AccessToken>) -> Fresh<'_> {
+    Fresh { id: Uuid::from_u128(0x4444_4444_4444_4444_8444_4444_4444_4444), now: NOW, token }
 }

@@ -33,11 +33,14 @@ const SALESFORCE: &[(&str, &str)] = &[
     ("content-type", "multipart/form-data; boundary=xyz"),
 ];
 
+const RBM: &[(&str, &str)] =
+    &[("authorization", "Bearer dev-rbm-token"), ("content-type", "application/json")];
+
 const OAUTH: &[(&str, &str)] =
     &[("host", "gateway.example"), ("content-type", "application/x-www-form-urlencoded")];
 
 /// How many of the bodies have JSON in them that can be seen.
-const WITH_JSON: usize = 6;
+const WITH_JSON: usize = 9;
 
 const VALID: [Valid; WITH_JSON + 1] = [
     Valid {
@@ -66,6 +69,21 @@ const VALID: [Valid; WITH_JSON + 1] = [
         body: r#"{"text":"hello","from":"agent_x","to":"+14154746461","options":{"schedule":null}}"#,
     },
     Valid { path: "/api/v1/interactions", headers: SALESFORCE, body: INTERACTION },
+    Valid {
+        path: "/v1/phones/+14155550190/agentEvents?eventId=1&agentId=support_agent",
+        headers: RBM,
+        body: r#"{"eventType":"IS_TYPING"}"#,
+    },
+    Valid {
+        path: "/v1/phones/%2B14155550190/agentEvents?agentId=support_agent",
+        headers: RBM,
+        body: r#"{"eventType":"READ","messageId":"m-1"}"#,
+    },
+    Valid {
+        path: "/v1/phones/+14155550190/agentMessages?messageId=1&agentId=support_agent",
+        headers: RBM,
+        body: r#"{"contentMessage":{"text":"Hello"}}"#,
+    },
     Valid { path: "/services/oauth2/token", headers: OAUTH, body: ASSERTION },
 ];
 
@@ -309,7 +327,7 @@ fn any_header_value() -> impl Strategy<Value = HeaderValue> {
 
 proptest! {
     #[test]
-    fn any_path_has_a_door_or_none(path in prop_oneof![any::<String>(), "(/v1|/messages|/pinnacle|/rcs|/services|/oauth2|/|[a-zé]){0,6}"]) {
+    fn any_path_has_a_door_or_none(path in prop_oneof![any::<String>(), "(/v1|/messages|/pinnacle|/rcs|/phones|/services|/oauth2|/|[a-zé]){0,6}"]) {
         for door in all_doors() {
             door.owns(&path);
         }
@@ -370,6 +388,28 @@ proptest! {
         mutate(&mut claims, &pointers[at.index(pointers.len())], with);
         for header in [header, json!({"alg": "RS256"})] {
             knock(&all_doors(), valid, &own_headers(valid), assertion(&header, &claims));
+        }
+    }
+
+    #[test]
+    fn any_number_and_query_is_answered(
+        phone in "([+0-9]|%2B|%[0-9a-f]{2}|[!-~&&[^/?#%]]){0,20}",
+        query in "((eventId|messageId|agentId|[a-z]{0,2})=([!-~&&[^#&]]|%[0-9a-fA-F]{0,2}){0,6}&?){0,4}",
+    ) {
+        for call in ["agentEvents", "agentMessages"] {
+            let Ok(request) = Request::post(format!("/v1/phones/{phone}/{call}?{query}")).body(()) else { continue };
+            let mut head = request.into_parts().0;
+            for (name, value) in RBM {
+                head.headers.insert(*name, HeaderValue::from_static(value));
+            }
+            let doors = all_doors();
+            let door = doors.iter().find(|door| door.owns(head.uri.path())).expect("every path has its door");
+            let body = Bytes::from_static(br#"{"eventType":"IS_TYPING","contentMessage":{}}"#);
+            let decoded =
+                door.admit(&head, NOW).map_err(Refusal::from).and_then(|id| door.decode(id, &head, &body, NOW));
+            if let Err(refusal) = decoded {
+                serde_json::from_slice::<Value>(door.refuse(&head, &refusal).body()).expect("the answer is JSON");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use typingd_core::{Name, Policy};
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApp, ConnectedApps};
 use typingd_providers::{
-    Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
+    Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, rbm, salesforce,
 };
 
 use super::file::{ConfigError, Environment, error};
@@ -32,6 +32,8 @@ pub(super) struct TenantSection {
     pinnacle: Vec<PinnacleSection>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     salesforce: Vec<SalesforceSection>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rbm: Vec<RbmSection>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -108,6 +110,19 @@ struct SalesforceSection {
     connected_apps: Vec<ConnectedAppSection>,
 }
 
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RbmSection {
+    tokens: Vec<String>,
+    agents: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    aliases: BTreeMap<String, String>,
+    #[serde(default = "rbm_channel")]
+    channel: String,
+    #[serde(default = "rcs_ttl_ms")]
+    ttl_ms: u64,
+}
+
 #[derive(Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum ContextSection {
@@ -138,6 +153,10 @@ fn salesforce_channel() -> String {
     "salesforce".to_owned()
 }
 
+fn rbm_channel() -> String {
+    "rbm".to_owned()
+}
+
 fn rcs_ttl_ms() -> u64 {
     20_000
 }
@@ -155,7 +174,8 @@ impl TenantSection {
             .flat_map(|account| account.basics.iter_mut().chain(&mut account.api_keys));
         let pinnacle = self.pinnacle.iter_mut().flat_map(|account| &mut account.api_keys);
         let salesforce = self.salesforce.iter_mut().flat_map(|account| &mut account.tokens);
-        self.api_keys.iter_mut().chain(kaleyra).chain(pinnacle).chain(salesforce)
+        let rbm = self.rbm.iter_mut().flat_map(|account| &mut account.tokens);
+        self.api_keys.iter_mut().chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm)
     }
 }
 
@@ -201,6 +221,7 @@ fn path_of(sections: &[TenantSection], door: &str, place: usize) -> String {
         "kaleyra" => section.kaleyra.len(),
         "pinnacle" => section.pinnacle.len(),
         "salesforce" => section.salesforce.len(),
+        "rbm" => section.rbm.len(),
         _ => 0,
     };
     let mut before = 0;
@@ -253,6 +274,10 @@ impl Reading<'_> {
         for (at, account) in section.salesforce.iter().enumerate() {
             let at = format!("salesforce[{at}]");
             accounts.salesforce.push(self.salesforce(&at, account)?);
+        }
+        for (at, account) in section.rbm.iter().enumerate() {
+            let at = format!("rbm[{at}]");
+            accounts.rbm.push(self.rbm(&at, account)?);
         }
         Ok(())
     }
@@ -335,6 +360,20 @@ impl Reading<'_> {
             },
             instance_url: section.instance_url.clone(),
             connected_apps: ConnectedApps::Only(apps.collect::<Result<_, _>>()?),
+        })
+    }
+
+    fn rbm(&self, at: &str, section: &RbmSection) -> Result<rbm::Account, ConfigError> {
+        let common = Common {
+            channel: &section.channel,
+            kind: ChannelKind::Rcs,
+            agents: &section.agents,
+            aliases: &section.aliases,
+            ttl_ms: section.ttl_ms,
+        };
+        Ok(rbm::Account {
+            common: self.common(at, &common)?,
+            tokens: self.secrets(&format!("{at}.tokens"), &section.tokens)?,
         })
     }
 

@@ -69,6 +69,7 @@ pub fn config(ttl: Duration) -> Config {
             contexts: BTreeMap::from([("Partner1_ChannelDefinition1".into(), Patterns::any())]),
             authorization_context: AuthorizationContext::Required,
         }],
+        rbm: Vec::new(),
     };
     let tenant = |name: &str, key: &str| Tenant {
         name: name.into(),
