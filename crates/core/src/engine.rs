@@ -1,11 +1,13 @@
 //! The engine: the rules applied to whatever store keeps the sides.
 
+use std::time::Duration;
+
 use crate::conversation::{Name, Scope, Side};
 use crate::policy::Policy;
 use crate::signal::{Signal, Source, Utterance};
 use crate::store::{Listing, Store, StoreError};
 use crate::time::Time;
-use crate::transition::{IgnoreReason, Input, Outcome, Verdict, transition};
+use crate::transition::{IgnoreReason, Input, Outcome, StopReason, Verdict, transition};
 
 /// How many sides one sweep or one round of a revocation takes.
 const BATCH: usize = 1_024;
@@ -50,7 +52,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Voids a claim: its connection closed, or its hold ended.
+    /// Voids a claim: its connection closed, or its hold ended. Where it was the last one, the lease ends for this reason.
     ///
     /// # Errors
     /// Whatever the store says.
@@ -59,9 +61,25 @@ impl<S: Store> Engine<S> {
         side: &Side,
         participant: Option<Name>,
         source: Source,
+        reason: StopReason,
         now: Time,
     ) -> Result<Outcome, StoreError> {
-        self.update(side, Input::Release { participant, source }, now).await
+        self.update(side, Input::Release { participant, source, reason }, now).await
+    }
+
+    /// Lets a claim hold for `ttl` from now on. Where it is not there any more, nothing begins.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn extend(
+        &self,
+        side: &Side,
+        participant: Option<Name>,
+        source: Source,
+        ttl: Duration,
+        now: Time,
+    ) -> Result<Outcome, StoreError> {
+        self.update(side, Input::Extend { participant, source, ttl }, now).await
     }
 
     /// Settles a batch of the sides whose time has come. One that fails does not keep the others waiting.

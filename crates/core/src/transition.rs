@@ -22,6 +22,17 @@ pub enum Input {
         participant: Option<Name>,
         /// Which one.
         source: Source,
+        /// Why, where it was the last one.
+        reason: StopReason,
+    },
+    /// Whoever has a claim goes on. Where it is not there any more, nothing begins.
+    Extend {
+        /// Whose claim it is.
+        participant: Option<Name>,
+        /// Which one.
+        source: Source,
+        /// For how long from now on it holds, unless it holds longer already.
+        ttl: Duration,
     },
     /// Every lease of the side ends, because whoever serves it stops serving it.
     Revoke,
@@ -122,7 +133,12 @@ pub fn transition(side: &SideState, input: &Input, now: Time, policy: &Policy) -
     deciding.settle();
     let (verdict, speaker) = match input {
         Input::Say(utterance) => (deciding.hear(utterance), &utterance.participant),
-        Input::Release { participant, source } => (deciding.release(participant, *source), participant),
+        Input::Release { participant, source, reason } => {
+            (deciding.release(participant, *source, *reason), participant)
+        }
+        Input::Extend { participant, source, ttl } => {
+            (deciding.extend(participant, *source, *ttl), participant)
+        }
         Input::Revoke => (deciding.stop(StopReason::Revoked, |_| true), &None),
         Input::Lapse => (Verdict::Ignored(IgnoreReason::NothingLive), &None),
     };
@@ -194,20 +210,19 @@ impl Deciding<'_> {
             return Verdict::Started;
         };
         let lease = &mut self.next.leases[at];
-        let before = lease.expires_at();
-        match lease.claims.iter().position(|held| held.source.is(claim.source)) {
-            Some(held) => lease.claims[held].until = lease.claims[held].until.max(claim.until),
-            None if lease.claims.len() < self.policy.claims_per_lease => lease.claims.push(claim),
+        let held = match lease.claims.iter().position(|held| held.source.is(claim.source)) {
+            Some(held) => held,
+            None if lease.claims.len() < self.policy.claims_per_lease => {
+                lease.claims.push(Claim { until: self.now, ..claim });
+                lease.claims.len() - 1
+            }
             None => return Verdict::Ignored(IgnoreReason::Full),
-        }
+        };
         lease.turn = lease.turn.max(turn);
         if said.name.is_some() {
             lease.name.clone_from(&said.name);
         }
-        if lease.expires_at() > before {
-            lease.guard = guard;
-        }
-        self.tell_if_due(at);
+        self.hold(at, held, claim.until, guard);
         Verdict::Extended
     }
 
@@ -230,14 +245,34 @@ impl Deciding<'_> {
         verdict
     }
 
-    fn release(&mut self, participant: &Option<Name>, source: Source) -> Verdict {
+    /// Lets a claim hold longer, where it is there.
+    fn extend(&mut self, participant: &Option<Name>, source: Source, ttl: Duration) -> Verdict {
+        let Some(at) = self.find(participant) else { return Verdict::Ignored(IgnoreReason::NothingLive) };
+        let held = self.next.leases[at].claims.iter().position(|claim| claim.source.is(source));
+        let Some(held) = held else { return Verdict::Ignored(IgnoreReason::NothingLive) };
+        self.hold(at, held, self.now + ttl, self.policy.guard(ttl));
+        Verdict::Extended
+    }
+
+    /// Makes one of a lease's claims last until then, if it does not last longer.
+    fn hold(&mut self, at: usize, claim: usize, until: Time, guard: Duration) {
+        let lease = &mut self.next.leases[at];
+        let before = lease.expires_at();
+        lease.claims[claim].until = lease.claims[claim].until.max(until);
+        if lease.expires_at() > before {
+            lease.guard = guard;
+        }
+        self.tell_if_due(at);
+    }
+
+    fn release(&mut self, participant: &Option<Name>, source: Source, reason: StopReason) -> Verdict {
         let now = self.now;
         let Some(at) = self.find(participant) else { return Verdict::Ignored(IgnoreReason::NothingLive) };
         let lease = &mut self.next.leases[at];
         let before = lease.expires_at();
         lease.claims.retain(|claim| !claim.source.is(source));
         if lease.claims.is_empty() {
-            return self.stop(StopReason::Revoked, |lease| lease.expires_at() <= now);
+            return self.stop(reason, |lease| lease.expires_at() <= now);
         }
         // A shorter end is news, even where only a snapshot told the longer one: who then loses us would show dots too
         // long.

@@ -26,6 +26,7 @@ use crate::console::Console;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::history::History;
+use crate::holds::Holds;
 use crate::hub::{Farewell, Hub};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
@@ -71,6 +72,7 @@ impl App {
             hub,
             clock,
             directory: ArcSwap::from_pointee(Directory::new(tenancy, &keys, clock, None)?),
+            holds: Holds::default(),
             tickets: Tickets::new(keys.hasher.clone()),
             keys,
             origins,
@@ -88,6 +90,10 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(distribution.run());
         background.spawn(history.run());
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { gateway.holds.forget(gateway.clock).await }
+        });
         background.spawn({
             let gateway = gateway.clone();
             async move { gateway.tickets.forget(gateway.clock).await }

@@ -19,6 +19,7 @@ use crate::config::{Keys, Limits, Tenancy};
 use crate::console::Console;
 use crate::directory::{Contradiction, Directory, Login, TenantInfo};
 use crate::history::{Decision, Heard, History};
+use crate::holds::Holds;
 use crate::hub::{Hub, Outlet, Subscription};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub failures: Failures,
     /// Which conversations a provider counts as open.
     pub opened: Opened,
+    /// Who is at work on an answer.
+    pub holds: Holds,
     /// What browsers are let in by.
     pub tickets: Tickets,
     /// Which web pages may come in.
@@ -79,6 +82,10 @@ impl Gateway {
     ) -> Result<Outcome, Rejection> {
         let (participant, signal) = (utterance.participant.clone(), utterance.signal);
         let answer = self.judge(door, side, utterance, now).await;
+        let is_end = !matches!(signal, Signal::Composing { .. });
+        if is_end && answer.as_ref().is_ok_and(|outcome| !is_straggler(outcome.verdict)) {
+            self.holds.side_ended(side, signal == Signal::Sent, participant.as_ref());
+        }
         // What is said for a tenant that a reload has just taken away is not remembered.
         if self.directory.load().tenant(side.conversation.tenant()).is_some() {
             let decision = Decision::of(&answer);
@@ -251,6 +258,11 @@ impl Gateway {
         }
         caller
     }
+}
+
+/// Whether what was said belongs to what is over already.
+fn is_straggler(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Ignored(IgnoreReason::Fenced | IgnoreReason::Duplicate))
 }
 
 /// More leases live in a scope than a listing may hold.

@@ -15,6 +15,7 @@ pub mod dev;
 pub mod directory;
 pub mod gateway;
 pub mod history;
+pub mod holds;
 pub mod hub;
 pub mod ids;
 pub mod ingress;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use typingd_core::lease::SideState;
 use typingd_core::transition::{Decision, Input, transition};
-use typingd_core::{ChangeKind, Marks, Name, Policy, Signal, Source, Time, Utterance, Verdict};
+use typingd_core::{ChangeKind, Marks, Name, Policy, Signal, Source, StopReason, Time, Utterance, Verdict};
 
 /// One step of a schedule.
 #[derive(Clone, Debug)]
@@ -18,6 +18,11 @@ enum Step {
         participant: Option<Name>,
         source: Source,
     },
+    Extend {
+        participant: Option<Name>,
+        source: Source,
+        millis: u64,
+    },
     Wait(u64),
 }
 
@@ -28,6 +33,7 @@ fn schedules() -> impl Strategy<Value = Vec<Step>> {
             2 => any::<prop::sample::Index>().prop_map(Step::Replay),
             1 => (participants(), 0_u64..3).prop_map(|(participant, id)| Step::Close { participant, source: Source::Socket(id) }),
             1 => (participants(), 0_u64..2).prop_map(|(participant, id)| Step::Close { participant, source: Source::Hold { id, continues: false } }),
+            1 => (participants(), 0_u64..2, 0_u64..30_000).prop_map(|(participant, id, millis)| Step::Extend { participant, source: Source::Hold { id, continues: false }, millis }),
             5 => (0_u64..9_000).prop_map(Step::Wait),
         ],
         1..14,
@@ -160,7 +166,17 @@ proptest! {
                     world.say(said);
                 }
                 Step::Replay(_) => {}
-                Step::Close { participant, source } => drop(world.apply(&Input::Release { participant, source })),
+                Step::Close { participant, source } => drop(world.apply(&Input::Release {
+                    participant,
+                    source,
+                    reason: StopReason::Revoked,
+                })),
+                Step::Extend { participant, source, millis } => {
+                    let before = world.side.leases.len();
+                    let ttl = Duration::from_millis(millis);
+                    let decision = world.apply(&Input::Extend { participant, source, ttl });
+                    assert!(decision.next.leases.len() <= before, "a beat begins nothing");
+                }
                 Step::Wait(millis) => world.wait(millis),
             }
         }

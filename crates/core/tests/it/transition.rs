@@ -51,6 +51,14 @@ fn the_rules_hold_row_by_row() {
         ("a message ends the hold too", "0 c60 on H1, 5 sent", "0 started..60, 5 sent", "ended"),
         ("a hold that continues begins anew", "0 c60 on H1+, 5 sent", "0 started..60, 5 sent, 5 started..60", "ended 60"),
         ("but not after a pause", "0 c60 on H1+, 5 paused", "0 started..60, 5 paused", "ended"),
+        ("an ended hold ends what it alone held, as paused", "0 c60 on H1, 5 end H1", "0 started..60, 5 paused", "ended"),
+        ("of two holds the last one out ends it", "0 c60 on H1, 1 c90 on H2, 5 end H2, 6 end H1", "0 started..60, 5 refreshed..60, 6 paused", "ended"),
+        ("a beat extends a hold in silence", "0 c20 on H1, 4 extend H1 c60", "0 started..20", "extended 64"),
+        ("and is told before the end that was told", "0 c20 on H1, 4 extend H1 c60, 60 look", "0 started..20, 15 refreshed..64", "-"),
+        ("a beat never shortens", "0 c60 on H1, 4 extend H1 c10", "0 started..60", "extended 60"),
+        ("a beat after the message begins nothing", "0 c60 on H1, 4 sent, 5 extend H1 c60", "0 started..60, 4 sent", "ignored nothing_live"),
+        ("a beat of a hold that has lapsed begins nothing", "0 c20 on H1, 5 c60, 30 extend H1 c60", "0 started..20, 15 refreshed..65", "ignored nothing_live 65"),
+        ("a beat after the message holds on where it continues", "0 c60 on H1+, 4 sent, 5 extend H1 c60", "0 started..60, 4 sent, 4 started..60", "extended 65"),
         // Fences.
         ("a straggler of the sent turn is fenced", "0 c20 turn 1, 3 sent turn 1, 4 c20 turn 1", "0 started..20, 3 sent", "ignored fenced"),
         ("the next turn is not", "0 c20 turn 1, 3 sent turn 1, 4 c20 turn 2", "0 started..20, 3 sent, 4 started..24", "started 24"),
@@ -164,7 +172,14 @@ fn input(words: &[&str]) -> Input {
     };
     let signal = match words[1] {
         "revoke" => return Input::Revoke,
-        "close" => return Input::Release { participant, source: source(words[2]) },
+        "close" => {
+            return Input::Release { participant, source: source(words[2]), reason: StopReason::Revoked };
+        }
+        "end" => return Input::Release { participant, source: source(words[2]), reason: StopReason::Paused },
+        "extend" => {
+            let ttl = Duration::from_secs(words[3][1..].parse().unwrap());
+            return Input::Extend { participant, source: source(words[2]), ttl };
+        }
         "paused" => Signal::Paused,
         "sent" => Signal::Sent,
         composing => Signal::Composing { ttl: Duration::from_secs(composing[1..].parse().unwrap()) },

@@ -1,11 +1,12 @@
 //! `GET /typing/v1/explain`: why the dots between an agent and a user are on, or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use http::Uri;
 use serde::Serialize;
-use typingd_core::{Name, Scope, Time, User};
+use typingd_core::{Name, Role, Scope, Side, Time, User};
 use typingd_providers::{FaultKind, Faults, Rejection};
 
 use super::problem::Problem;
@@ -13,6 +14,7 @@ use super::{authenticate, leases, scope};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::history::{Entry, Noted, What};
+use crate::holds::Hold;
 use crate::listener::Response;
 use crate::wire::{self, LeaseBody};
 
@@ -35,12 +37,14 @@ pub(crate) async fn document(gateway: &Gateway, tenant: &Name, uri: &Uri) -> Res
     let timeline = gateway.history.explain(&scope, now)?;
     let mut listing = gateway.list(&scope, now).await?;
     leases::sort(&mut listing);
+    let holds = holds(gateway, &scope, info.channels.keys(), now);
     let explained = Explained {
         agent,
         user: user.as_str(),
         as_of: wire::timestamp(clock.wall(now)),
         since_ms: gateway.history.span().as_millis(),
         leases: listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, clock)).collect(),
+        holds: holds.iter().map(|(hold, left)| HoldBody::new(hold, *left, now)).collect(),
         timeline: timeline.iter().map(|noted| Told::new(noted, now, clock)).collect(),
     };
     let mut response = super::json(&explained);
@@ -69,7 +73,55 @@ struct Explained<'a> {
     /// How far back the timeline goes.
     since_ms: u128,
     leases: Vec<LeaseBody<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<HoldBody<'a>>,
     timeline: Vec<Told<'a>>,
+}
+
+/// The holds between an agent and a user, with the time that each has left.
+fn holds<'c>(
+    gateway: &Gateway,
+    scope: &Scope,
+    channels: impl Iterator<Item = &'c Name>,
+    now: Time,
+) -> Vec<(Hold, Duration)> {
+    let meant = channels.filter(|name| scope.channel.as_ref().is_none_or(|channel| channel == *name));
+    let conversations =
+        meant.filter_map(|name| Scope { channel: Some(name.clone()), ..scope.clone() }.as_conversation());
+    let sides = conversations
+        .flat_map(|conversation| Role::BOTH.map(|role| Side { conversation: conversation.clone(), role }));
+    sides.flat_map(|side| gateway.holds.of(&side, now)).collect()
+}
+
+/// A hold, without the id by which it could be ended.
+#[derive(Serialize)]
+struct HoldBody<'a> {
+    channel: &'a str,
+    composer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    participant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    /// Whether its dots show yet.
+    has_begun: bool,
+    /// Until it ends for want of a beat.
+    idle_remaining_ms: u128,
+    /// Until it ends in any case.
+    max_remaining_ms: u128,
+}
+
+impl<'a> HoldBody<'a> {
+    fn new(hold: &'a Hold, left: Duration, now: Time) -> Self {
+        Self {
+            channel: hold.side.conversation.channel(),
+            composer: hold.side.role.as_str(),
+            participant: hold.participant.as_deref(),
+            note: hold.note.as_deref(),
+            has_begun: hold.has_begun,
+            idle_remaining_ms: left.as_millis(),
+            max_remaining_ms: hold.ends_by.since(now).as_millis(),
+        }
+    }
 }
 
 /// An entry of the timeline.

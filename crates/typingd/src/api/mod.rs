@@ -2,6 +2,7 @@
 
 pub(crate) mod explain;
 pub(crate) mod fields;
+mod holds;
 mod leases;
 pub mod problem;
 mod scope;
@@ -37,6 +38,10 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/typing/v1/stream", get(stream::get).head(only("GET")).fallback(only("GET")))
         .route("/typing/v1/socket", get(socket::get).head(only("GET")).fallback(only("GET")))
         .route("/typing/v1/tickets", post(tickets::post).fallback(only("POST")))
+        .route("/typing/v1/holds", post(holds::post).fallback(only("POST")))
+        .route("/typing/v1/holds/{id}/beats", post(holds::beat).fallback(only("POST")))
+        .route("/typing/v1/holds/{id}/end", post(holds::end).fallback(only("POST")))
+        .route("/typing/v1/holds/{id}/attach", get(holds::attach).fallback(only("GET")))
         .route("/typing/v1/explain", get(explain::get).fallback(only("GET")))
         .merge(console::router(&gateway))
         .fallback(async || Problem::from(Rejection::UnknownPath))

@@ -114,6 +114,16 @@ pub fn closed(farewell: Farewell) -> Bytes {
     [retry(), closed.event].concat().into()
 }
 
+/// `ended`: what was attached to has ended.
+#[must_use]
+pub fn ended() -> Bytes {
+    #[derive(Serialize)]
+    struct Over {
+        r#type: &'static str,
+    }
+    event(&ids::unique().simple().to_string(), "ended", &Over { r#type: "ended" })
+}
+
 /// The time after which a client that lost us comes back: another one for each, so that they do not come at once.
 #[must_use]
 pub fn retry() -> Bytes {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{interval, timeout, timeout_at};
 use tokio_websockets::{CloseCode, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
 use tracing::error;
-use typingd_core::{Side, Signal, Source, Time, Utterance};
+use typingd_core::{Side, Signal, Source, StopReason, Time, Utterance};
 use typingd_providers::{FaultKind, Rejection};
 
 use super::frame::{self, Asked, Reader, Refused, SOCKET};
@@ -336,7 +336,9 @@ impl Session {
     async fn release_one(&self, side: &Side) {
         let gateway = &self.gateway;
         let participant = self.ticket.participant.clone();
-        let released = gateway.engine.release(side, participant, self.source, gateway.clock.now()).await;
+        let now = gateway.clock.now();
+        let reason = StopReason::Revoked;
+        let released = gateway.engine.release(side, participant, self.source, reason, now).await;
         if let Err(error) = released {
             error!(%error, "a socket's claim could not be released");
         }

@@ -16,6 +16,7 @@ mod console;
 mod drain;
 mod explain;
 mod hardening;
+mod holds;
 mod life;
 mod load;
 mod native;
