@@ -5,8 +5,10 @@ const DOORS = {
   kaleyra: "Kaleyra's door",
   pinnacle: "Pinnacle's door",
   salesforce: "Salesforce's door",
+  rbm: "Google RBM's door",
   native: "the native API",
   socket: "an open socket",
+  hold: "a hold",
 };
 
 const IGNORED = {
