@@ -70,12 +70,12 @@ impl Holds {
     pub fn begin(&self, hold: Hold, quota: usize, now: Time) -> Option<Uuid> {
         let id = ids::unique();
         let mut held = self.lock();
-        let tenant = hold.side.conversation.tenant().clone();
-        let of_tenant = held.by_tenant.entry(tenant).or_default();
-        if *of_tenant >= quota {
+        let tenant = hold.side.conversation.tenant();
+        let of_tenant = held.by_tenant.get(tenant).copied().unwrap_or(0);
+        if of_tenant >= quota {
             return None;
         }
-        *of_tenant += 1;
+        held.by_tenant.insert(tenant.clone(), of_tenant + 1);
         let end = now + hold.lasts(now);
         held.by_side.entry(hold.side.clone()).or_default().push(id);
         held.ends.insert((end, id));
@@ -122,8 +122,8 @@ impl Holds {
     }
 
     /// Ends a hold.
-    pub fn end(&self, id: Uuid) -> Option<Hold> {
-        self.lock().remove(id)
+    pub fn end(&self, id: Uuid) {
+        self.lock().remove(id);
     }
 
     /// The side's message went out, or it paused: holds that have not begun do not begin, and the others are over, unless
@@ -170,8 +170,8 @@ impl Holds {
 }
 
 impl Held {
-    fn remove(&mut self, id: Uuid) -> Option<Hold> {
-        let (hold, end) = self.by_id.remove(&id)?;
+    fn remove(&mut self, id: Uuid) {
+        let Some((hold, end)) = self.by_id.remove(&id) else { return };
         self.ends.remove(&(end, id));
         if let Some(ids) = self.by_side.get_mut(&hold.side) {
             ids.retain(|other| *other != id);
@@ -187,7 +187,6 @@ impl Held {
             }
         }
         hold.is_over.cancel();
-        Some(hold)
     }
 }
 
@@ -213,8 +212,11 @@ impl Gateway {
     pub async fn begin_hold(&self, id: Uuid, hold: &Hold, now: Time) -> Result<Outcome, Rejection> {
         let signal = Signal::Composing { ttl: hold.lasts(now) };
         let outcome = self.hear(HOLD, &hold.side, hold.says(signal), now).await;
-        if outcome.is_err() || !self.holds.note_begun(id) {
+        if outcome.is_err() {
             self.holds.end(id);
+        } else if !self.holds.note_begun(id) {
+            // It ended just before its dots began: nobody else would take them back.
+            self.end_hold(id, hold, Ended::Vanished, now).await?;
         }
         outcome
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use typingd_core::{Name, Scope, Side, Source};
+use typingd_core::{Name, Outcome, Scope, Side, Source, Time};
 use typingd_providers::json::{self, Fields};
 use typingd_providers::{FaultKind, Faults, Rejection, head};
 use uuid::Uuid;
@@ -100,10 +100,7 @@ pub(super) async fn beat(
     let (id, hold, _) = find(&gateway, &id, &request)?;
     let now = gateway.clock.now();
     let outcome = gateway.beat(id, &hold, now).await?;
-    let decision = DecisionBody::new(&hold.side, &outcome, None, now, &gateway.clock);
-    let mut response = super::json(&decision);
-    wire::add_decision(response.headers_mut(), &outcome, now);
-    Ok(response)
+    Ok(decided(&gateway, &hold, &outcome, now))
 }
 
 /// `POST /typing/v1/holds/{id}/end`: the work is done, one way or another.
@@ -117,10 +114,7 @@ pub(super) async fn end(
     let reason = read_end(&body)?;
     let now = gateway.clock.now();
     let outcome = gateway.end_hold(id, &hold, reason, now).await?;
-    let decision = DecisionBody::new(&hold.side, &outcome, None, now, &gateway.clock);
-    let mut response = super::json(&decision);
-    wire::add_decision(response.headers_mut(), &outcome, now);
-    Ok(response)
+    Ok(decided(&gateway, &hold, &outcome, now))
 }
 
 /// `GET /typing/v1/holds/{id}/attach`: the hold lives exactly as long as this connection, up to its cap.
@@ -131,6 +125,12 @@ pub(super) async fn attach(
 ) -> Result<Response, Problem> {
     let (id, hold, login) = find(&gateway, &id, &request)?;
     attach::stream(gateway, id, hold, &login)
+}
+
+fn decided(gateway: &Gateway, hold: &Hold, outcome: &Outcome, now: Time) -> Response {
+    let mut response = super::json(&DecisionBody::new(&hold.side, outcome, None, now, &gateway.clock));
+    wire::add_decision(response.headers_mut(), outcome, now);
+    response
 }
 
 fn find(gateway: &Gateway, id: &str, request: &Request) -> Result<(Uuid, Hold, Login), Rejection> {
@@ -186,7 +186,7 @@ fn read(body: &Bytes, tenant: &Name, channels: &Channels) -> Result<Wish, Reject
         note: note.map(str::to_owned),
         source: Source::Hold { id: ids::number(), continues: continues.unwrap_or(false) },
         idle,
-        ends_by: typingd_core::Time::ZERO,
+        ends_by: Time::ZERO,
         has_begun: false,
         is_over: CancellationToken::new(),
     };

@@ -224,3 +224,15 @@ async fn why_the_dots_are_on_names_the_hold_and_not_its_id() {
     end(&gateway, &id, "paused").await;
     assert_eq!(gateway.exchange(request.as_bytes()).await.json().get("holds"), None);
 }
+
+/// As where the message comes between the end of the delay and the first dot.
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_ended_before_its_dots_began_leaves_none() {
+    let gateway = InProcess::start();
+    let id = begin(&gateway, json!({"start_delay_ms": 2_000})).await.parse().unwrap();
+    let hold = gateway.0.gateway().holds.find(id, &"acme".into()).unwrap();
+    gateway.exchange(&pinnacle_message(USER)).await;
+    let now = gateway.0.gateway().clock.now();
+    gateway.0.gateway().begin_hold(id, &hold, now).await.unwrap();
+    assert!(!is_on(&gateway).await);
+}
