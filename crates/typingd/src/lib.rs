@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 pub mod body;
 pub mod census;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod console;
