@@ -4,7 +4,7 @@
 //! idle one, which only evidence of work moves, and an absolute one, which nothing moves.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -38,6 +38,8 @@ pub struct Hold {
     pub has_begun: bool,
     /// Told when it has ended.
     pub is_over: CancellationToken,
+    /// Why it has ended.
+    pub why: Arc<OnceLock<StopReason>>,
 }
 
 impl Hold {
@@ -122,8 +124,8 @@ impl Holds {
     }
 
     /// Ends a hold.
-    pub fn end(&self, id: Uuid) {
-        self.lock().remove(id);
+    pub fn end(&self, id: Uuid, reason: StopReason) {
+        self.lock().remove(id, reason);
     }
 
     /// The side's message went out, or it paused: holds that have not begun do not begin, and the others are over, unless
@@ -140,8 +142,9 @@ impl Holds {
         };
         let gone: Vec<Uuid> =
             ids.iter().filter(|id| held.by_id.get(id).is_some_and(|(hold, _)| ends(hold))).copied().collect();
+        let reason = if is_message { StopReason::Sent } else { StopReason::Paused };
         for id in gone {
-            held.remove(id);
+            held.remove(id, reason);
         }
     }
 
@@ -159,7 +162,7 @@ impl Holds {
             let now = clock.now();
             let mut held = self.lock();
             while let Some((_, id)) = held.ends.first().filter(|(end, _)| *end <= now).copied() {
-                held.remove(id);
+                held.remove(id, StopReason::Expired);
             }
         }
     }
@@ -170,7 +173,7 @@ impl Holds {
 }
 
 impl Held {
-    fn remove(&mut self, id: Uuid) {
+    fn remove(&mut self, id: Uuid, reason: StopReason) {
         let Some((hold, end)) = self.by_id.remove(&id) else { return };
         self.ends.remove(&(end, id));
         if let Some(ids) = self.by_side.get_mut(&hold.side) {
@@ -186,6 +189,7 @@ impl Held {
                 self.by_tenant.remove(tenant);
             }
         }
+        let _ = hold.why.set(reason);
         hold.is_over.cancel();
     }
 }
@@ -213,7 +217,7 @@ impl Gateway {
         let signal = Signal::Composing { ttl: hold.lasts(now) };
         let outcome = self.hear(HOLD, &hold.side, hold.says(signal), now).await;
         if outcome.is_err() {
-            self.holds.end(id);
+            self.holds.end(id, StopReason::Revoked);
         } else if !self.holds.note_begun(id) {
             // It ended just before its dots began: nobody else would take them back.
             self.end_hold(id, hold, Ended::Vanished, now).await?;
@@ -250,12 +254,12 @@ impl Gateway {
     /// # Errors
     /// Whatever the engine says.
     pub async fn end_hold(&self, id: Uuid, hold: &Hold, how: Ended, now: Time) -> Result<Outcome, Rejection> {
-        self.holds.end(id);
         let reason = match how {
             Ended::Sent => StopReason::Sent,
             Ended::Paused => StopReason::Paused,
             Ended::Vanished => StopReason::Revoked,
         };
+        self.holds.end(id, reason);
         // First, or one that continues would begin anew with the message.
         let participant = hold.participant.clone();
         let released = self.engine.release(&hold.side, participant, hold.source, reason, now).await;

@@ -16,6 +16,7 @@ pub mod dev;
 pub mod directory;
 pub mod gateway;
 pub mod history;
+pub mod hold;
 pub mod holds;
 pub mod hub;
 pub mod ids;

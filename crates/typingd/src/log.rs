@@ -13,10 +13,10 @@ use tracing_subscriber::EnvFilter;
 #[group(id = "log-settings")]
 pub struct Settings {
     /// What to log to standard error: off, error, warn, info, debug or trace, for all or by module
-    #[arg(long, global = true, env = "TYPINGD_LOG", default_value = "info")]
+    #[arg(long, global = true, display_order = 100, env = "TYPINGD_LOG", default_value = "info")]
     log: EnvFilter,
     /// In which form to log
-    #[arg(long, global = true, env = "TYPINGD_LOG_FORMAT", default_value = "pretty")]
+    #[arg(long, global = true, display_order = 100, env = "TYPINGD_LOG_FORMAT", default_value = "pretty")]
     log_format: Format,
 }
 

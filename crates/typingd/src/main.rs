@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use typingd::{dev, keys, log, serve};
+use typingd::{dev, hold, keys, log, serve};
 
 /// The typing-indicator gateway for business messaging
 #[derive(Parser)]
@@ -28,6 +29,8 @@ enum Command {
     Dev(dev::Settings),
     /// Serve what a configuration file says
     Serve(ConfigFile),
+    /// Show dots while a command runs
+    Hold(hold::Settings),
     /// Look at a configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -66,15 +69,18 @@ enum KeysCommand {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match act(Cli::parse_from(with_command(env::args_os()))).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "typingd: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(with_command(env::args_os()));
+    let done = Runtime::new().context("cannot start").and_then(|runtime| {
+        let done = runtime.block_on(act(cli));
+        // A name that is still being looked up keeps nobody.
+        runtime.shutdown_background();
+        done
+    });
+    done.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "typingd: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// The arguments, with `dev` as the command where they name none.
@@ -91,15 +97,17 @@ fn with_command(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
     arguments
 }
 
-async fn act(cli: Cli) -> anyhow::Result<()> {
+async fn act(cli: Cli) -> anyhow::Result<ExitCode> {
     let _log = log::start(cli.log);
-    match cli.command {
+    let done = match cli.command {
+        Command::Hold(settings) => return hold::run(settings).await,
         Command::Dev(settings) => run(|shutdown| dev::run(settings, shutdown)).await,
         Command::Serve(ConfigFile { config }) => run(|shutdown| serve::run(config, shutdown)).await,
         Command::Config(ConfigCommand::Check(ConfigFile { config })) => serve::check(&config),
         Command::Config(ConfigCommand::Print(ConfigFile { config })) => serve::print(&config).and_then(print),
         Command::Keys(command) => make_keys(command),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a gateway until the first `SIGTERM` or ctrl-c.

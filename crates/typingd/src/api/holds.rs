@@ -189,6 +189,7 @@ fn read(body: &Bytes, tenant: &Name, channels: &Channels) -> Result<Wish, Reject
         ends_by: Time::ZERO,
         has_begun: false,
         is_over: CancellationToken::new(),
+        why: Arc::default(),
     };
     Ok(Wish { hold, max, delay })
 }

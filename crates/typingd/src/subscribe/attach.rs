@@ -52,7 +52,7 @@ impl Attached {
             tokio::select! {
                 () = self.hold.is_over.cancelled() => {
                     self.is_over = true;
-                    return Some(event::ended());
+                    return Some(event::ended(self.hold.why.get().copied()));
                 }
                 // Of changes that were lost it has no use: it watches nothing.
                 news = self.subscription.take(1) => if let Err(farewell) = news {

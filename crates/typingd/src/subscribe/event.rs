@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use typingd_core::store::Listing;
 use typingd_core::transition::Change;
-use typingd_core::{Side, Time};
+use typingd_core::{ChangeKind, Side, StopReason, Time};
 
 use crate::clock::Clock;
 use crate::hub::Farewell;
@@ -114,14 +114,17 @@ pub fn closed(farewell: Farewell) -> Bytes {
     [retry(), closed.event].concat().into()
 }
 
-/// `ended`: what was attached to has ended.
+/// `ended`: what was attached to has ended, and why.
 #[must_use]
-pub fn ended() -> Bytes {
+pub fn ended(why: Option<StopReason>) -> Bytes {
     #[derive(Serialize)]
     struct Over {
         r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
     }
-    event(&ids::unique().simple().to_string(), "ended", &Over { r#type: "ended" })
+    let reason = why.and_then(|reason| wire::change_words(ChangeKind::Stopped(reason)).1);
+    event(&ids::unique().simple().to_string(), "ended", &Over { r#type: "ended", reason })
 }
 
 /// The time after which a client that lost us comes back: another one for each, so that they do not come at once.

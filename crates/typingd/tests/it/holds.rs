@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::{Answer, InProcess, pinnacle_message, pinnacle_typing, post};
+use crate::support::{Answer, InProcess, pinnacle_message, pinnacle_typing, post, signal};
 
 const USER: &str = "+14155550123";
 const KEY: &str = "Authorization: Bearer acme-key\r\n";
@@ -153,17 +153,35 @@ async fn attached_it_lives_as_long_as_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn who_is_attached_hears_of_the_end() {
     let gateway = InProcess::start();
-    for ending in [pinnacle_message(USER), Vec::new()] {
-        let id = begin(&gateway, json!({})).await;
+    let paused = signal(&asked(json!({"state": "paused"})).to_string());
+    for (ending, told) in [
+        (Some(pinnacle_message(USER)), "ended sent"),
+        (Some(paused), "ended paused"),
+        (None, "ended expired"),
+    ] {
+        let id = begin(&gateway, json!({"max_ms": 60_000})).await;
         let mut attached = gateway.connect().events(&attach(&id, "acme-key")).await;
-        if ending.is_empty() {
-            end(&gateway, &id, "paused").await;
-        } else {
-            gateway.exchange(&ending).await;
+        if let Some(ending) = ending {
+            assert_eq!(gateway.exchange(&ending).await.status, 200);
         }
-        assert_eq!(attached.whats(1).await, ["ended"]);
+        assert_eq!(attached.whats(1).await, [told]);
         assert!(attached.next().await.is_none());
     }
+    for (reason, told) in
+        [("sent", "ended sent"), ("paused", "ended paused"), ("nothing_to_say", "ended paused")]
+    {
+        let id = begin(&gateway, json!({})).await;
+        let mut attached = gateway.connect().events(&attach(&id, "acme-key")).await;
+        end(&gateway, &id, reason).await;
+        assert_eq!(attached.whats(1).await, [told]);
+    }
+    let id = begin(&gateway, json!({})).await;
+    let [mut stays, leaves] = [
+        gateway.connect().events(&attach(&id, "acme-key")).await,
+        gateway.connect().events(&attach(&id, "acme-key")).await,
+    ];
+    drop(leaves);
+    assert_eq!(stays.whats(1).await, ["ended revoked"]);
     let id = begin(&gateway, json!({})).await;
     let mut attached = gateway.connect().events(&attach(&id, "acme-key")).await;
     gateway.0.drain().await;

@@ -16,6 +16,7 @@ mod console;
 mod drain;
 mod explain;
 mod hardening;
+mod hold_command;
 mod holds;
 mod life;
 mod load;

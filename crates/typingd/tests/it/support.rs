@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use typingd::app::App;
 use typingd::config::{Config, Console, Keys, Limits, Quota, Server, Tenancy, Tenant};
+use typingd::gateway::Gateway;
 use typingd::origins::Origins;
 use typingd_core::Policy;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
@@ -119,17 +121,23 @@ impl InProcess {
 /// A gateway on a real socket.
 pub struct OnSocket {
     pub address: SocketAddr,
+    pub gateway: Arc<Gateway>,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl OnSocket {
     pub async fn start(config: Config) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), config)
+    }
+
+    pub fn on(listener: TcpListener, config: Config) -> Self {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(App::start(config).unwrap().run(listener, None, shutdown.clone()));
-        Self { address, shutdown, serving }
+        let app = App::start(config).unwrap();
+        let gateway = app.gateway().clone();
+        let serving = tokio::spawn(app.run(listener, None, shutdown.clone()));
+        Self { address, gateway, shutdown, serving }
     }
 
     pub async fn connect(&self) -> Wire<TcpStream> {

@@ -21,21 +21,21 @@ use crate::clients::{clients, environments, expected, run, whats};
 use crate::reload::Serve;
 
 /// A directory for certificates that goes with the test.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("typingd-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn files(&self) -> TlsFiles {
+    pub fn files(&self) -> TlsFiles {
         TlsFiles { certificate: self.0.join("certificate.pem"), key: self.0.join("key.pem") }
     }
 
     /// Puts a new certificate, and its key, in place of what is there: changed at this second.
-    async fn renew(&self, second: u64) {
+    pub async fn renew(&self, second: u64) {
         let TlsFiles { certificate, key } = self.files();
         certify(&certificate, &key).await;
         for path in [certificate, key] {
