@@ -9,6 +9,10 @@ const DOORS = {
   native: "the native API",
   socket: "an open socket",
   hold: "a hold",
+  webhook: "a provider's webhook",
+  "kaleyra-webhook": "Kaleyra's webhook",
+  "pinnacle-webhook": "Pinnacle's webhook",
+  "rbm-webhook": "Google RBM's webhook",
 };
 
 const IGNORED = {
@@ -39,6 +43,12 @@ export const lately = (since_ms) => {
 
 const same = (a, b) => a.composer === b.composer && a.participant === b.participant;
 
+// Of a webhook, the lease's origin says whose.
+const voucher = (signal, lease) => {
+  const door = signal?.door ?? lease.origin;
+  return doorOf(door === "webhook" && lease.origin.endsWith("-webhook") ? lease.origin : door);
+};
+
 const onSentence = (leases, timeline, who, wall) => {
   const [lease, ...others] = [...leases].sort((a, b) => b.remaining_ms - a.remaining_ms);
   const signal = timeline.findLast((e) => e.kind === "signal" && e.signal === "composing" && e.decision !== "ignored" && e.decision !== "refused" && same(e, lease));
@@ -47,7 +57,7 @@ const onSentence = (leases, timeline, who, wall) => {
     { name: who(lease) },
     ...others.flatMap((other) => [" and ", { name: who(other) }]),
     others.length ? " have" : " has",
-    ` been typing since ${wall(lease.started_at)}, vouched for by ${doorOf(signal?.door ?? lease.origin)}, until ${wall(lease.expires_at)} unless repeated.`,
+    ` been typing since ${wall(lease.started_at)}, vouched for by ${voucher(signal, lease)}, until ${wall(lease.expires_at)} unless repeated.`,
   ];
 };
 

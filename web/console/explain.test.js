@@ -31,6 +31,18 @@ test("a lease is on, and the door that spoke last vouches for it", () => {
   ]);
 });
 
+test("a webhook that vouches for a lease is named by whose it is", () => {
+  for (const [door, origin, expected] of [
+    ["webhook", "pinnacle-webhook", "Pinnacle's webhook"],
+    ["webhook", "rbm-webhook", "Google RBM's webhook"],
+    ["webhook", "native", "a provider's webhook"],
+    [undefined, "kaleyra-webhook", "Kaleyra's webhook"],
+  ]) {
+    const timeline = door ? [signal(1000, { door })] : [];
+    assert.ok(explain({ leases: [lease({ origin })], timeline })[0][2].includes(`vouched for by ${expected}, until`), expected);
+  }
+});
+
 test("several who type are all named", () => {
   const leases = [lease({ participant: "Ada", remaining_ms: 9000 }), lease({ participant: "Grace" })];
   assert.match(explain({ leases })[0][2], /^On: Grace and Ada have been typing since/);

@@ -28,7 +28,15 @@ pub trait Webhook: fmt::Debug + Send + Sync {
     /// The provider's name, as its door has it.
     fn name(&self) -> &'static str;
 
-    /// Reads a call that came at `now`. Never panics, whatever the bytes.
+    /// Judges what the head alone can tell: the method and, where it stands there, the proof.
+    ///
+    /// # Errors
+    /// The first of them that is wrong.
+    fn admit(&self, head: &Parts) -> Result<(), Rejection> {
+        check_method(head)
+    }
+
+    /// Reads a call that came at `now`, admitted or not. Never panics, whatever the bytes.
     ///
     /// # Errors
     /// [`Rejection::Unauthenticated`] where it is not proved to be the provider's; else what keeps it from being read.
@@ -94,10 +102,12 @@ impl Known {
 }
 
 /// What every webhook asks of a call before it looks for a proof.
-pub(crate) fn check_head(head: &Parts, body: &[u8]) -> Result<(), Rejection> {
-    if head.method != Method::POST {
-        return Err(Rejection::MethodNotAllowed { allow: "POST" });
-    }
+pub(crate) fn check_method(head: &Parts) -> Result<(), Rejection> {
+    if head.method == Method::POST { Ok(()) } else { Err(Rejection::MethodNotAllowed { allow: "POST" }) }
+}
+
+/// What every webhook asks of a body before it reads it.
+pub(crate) fn check_size(body: &[u8]) -> Result<(), Rejection> {
     if body.len() > BODY_LIMIT { Err(Rejection::TooLarge) } else { Ok(()) }
 }
 

@@ -92,7 +92,7 @@ fn config(settings: &Settings, address: SocketAddr) -> Config {
     let tenants = vec![Tenant { name: TENANT.into(), api_keys, quota: UNBOUNDED }];
     Config {
         server: Server { listen: settings.listen, tls: None, operators: settings.operators },
-        tenancy: Tenancy { tenants, accounts: accounts(ttls_ms, address) },
+        tenancy: Tenancy { tenants, accounts: accounts(ttls_ms, address), ..Tenancy::default() },
         keys: Keys::random(),
         origins: Origins { allowed: Vec::new(), is_local: true },
         policy: Policy::default(),

@@ -12,13 +12,16 @@ use typingd_providers::{
 
 use crate::api::NATIVE;
 use crate::clock::Clock;
-use crate::config::{Keys, Quota, Tenancy, Tenant};
+use crate::config::{Keys, Quota, Tenancy, Tenant, WebhookConfig};
 use crate::throttle::Rate;
+use crate::webhooks::Webhooks;
 
 /// The doors with their accounts, and the tenants.
 pub struct Directory {
     /// The providers' doors.
     pub doors: Vec<Box<dyn Provider>>,
+    /// Where providers call us.
+    pub webhooks: Webhooks,
     hasher: KeyHasher,
     keys: HashMap<Hash, Name>,
     /// All that lets somebody in, at whichever door.
@@ -74,12 +77,13 @@ impl Directory {
         let credentials = credentials(&tenancy).map(|secret| secret.digest(&hasher)).collect();
         let doors = typingd_providers::doors(tenancy.accounts, &keys.tokens, &hasher)?;
         let (keys, tenants) = (HashMap::new(), HashMap::new());
-        let mut directory = Self { doors: Vec::new(), hasher, keys, credentials, tenants };
+        let webhooks = Webhooks::none(&hasher);
+        let mut directory = Self { doors: Vec::new(), webhooks, hasher, keys, credentials, tenants };
         for (at, Tenant { name, api_keys, quota }) in tenancy.tenants.into_iter().enumerate() {
             for key in &api_keys {
                 if directory.keys.insert(key.digest(&directory.hasher), name.clone()).is_some() {
                     let why = "the same native API key is claimed twice".to_owned();
-                    return Err(Contradiction { door: NATIVE, place: at, why });
+                    return Err(Contradiction { door: NATIVE, place: at, key: None, why });
                 }
             }
             let before = before.and_then(|before| before.tenants.get(&name)).filter(|old| old.quota == quota);
@@ -90,9 +94,11 @@ impl Directory {
             let accounts = (0..).map_while(|place| Some((place, door.account(AccountId(place))?)));
             for (place, account) in accounts {
                 let added = directory.add_channel(account);
-                added.map_err(|why| Contradiction { door: door.name(), place, why })?;
+                added.map_err(|why| Contradiction { door: door.name(), place, key: None, why })?;
             }
         }
+        let before = before.map(|before| &before.webhooks);
+        directory.webhooks = Webhooks::new(tenancy.webhooks, &directory.tenants, &directory.hasher, before)?;
         directory.doors = doors;
         Ok(directory)
     }
@@ -164,13 +170,14 @@ impl Directory {
 }
 
 fn credentials(tenancy: &Tenancy) -> impl Iterator<Item = &Secret> {
-    let Tenancy { tenants, accounts } = tenancy;
+    let Tenancy { tenants, accounts, webhooks } = tenancy;
     let native = tenants.iter().flat_map(|tenant| &tenant.api_keys);
     let kaleyra = accounts.kaleyra.iter().flat_map(|account| account.basics.iter().chain(&account.api_keys));
     let pinnacle = accounts.pinnacle.iter().flat_map(|account| &account.api_keys);
     let salesforce = accounts.salesforce.iter().flat_map(|account| &account.tokens);
     let rbm = accounts.rbm.iter().flat_map(|account| &account.tokens);
-    native.chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm)
+    let webhooks = webhooks.iter().flat_map(WebhookConfig::credentials);
+    native.chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm).chain(webhooks)
 }
 
 /// A tenancy that contradicts itself.
@@ -180,13 +187,15 @@ pub struct Contradiction {
     pub door: &'static str,
     /// The account of that door, or the tenant, by its place.
     pub place: usize,
+    /// Which of its settings, where it is one.
+    pub key: Option<&'static str>,
     /// What is wrong with it.
     pub why: String,
 }
 
 impl From<Claimed> for Contradiction {
     fn from(claimed: Claimed) -> Self {
-        Self { door: claimed.door, place: claimed.account, why: claimed.to_string() }
+        Self { door: claimed.door, place: claimed.account, key: None, why: claimed.to_string() }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::console::{CONSOLE, Speaker};
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::listener::{Framing, Request, RequestBody, Response};
+use crate::webhooks::{self, WEBHOOK};
 use crate::{body, ids, wire};
 
 /// The caller behind a request, for those who look at it later.
@@ -50,9 +51,15 @@ pub async fn serve(
     // Whose credential came as a name gets it back as ever, so that nothing can be learned from it.
     let logged_id = if directory.is_credential(&id) { ids::unique().to_string() } else { id.clone() };
     let (head, body) = request.into_parts();
-    let door = directory.doors.iter().find(|door| door.owns(head.uri.path())).map(AsRef::as_ref);
-    let is_for_people = || gateway.console.owns(head.uri.path());
-    let name = door.map_or_else(|| if is_for_people() { CONSOLE } else { NATIVE }, Provider::name);
+    let path = head.uri.path();
+    let is_webhook = webhooks::owns(path);
+    let door = directory.doors.iter().find(|door| !is_webhook && door.owns(path)).map(AsRef::as_ref);
+    let name = match door {
+        Some(door) => door.name(),
+        None if is_webhook => WEBHOOK,
+        None if gateway.console.owns(path) => CONSOLE,
+        None => NATIVE,
+    };
 
     let is_sound = framing.is_ok();
     let scheme = gateway.scheme(peer, head::single(&head.headers, "x-forwarded-proto"));
@@ -70,6 +77,9 @@ pub async fn serve(
             }
             (None, Err(why), _) => Problem::from(Rejection::Malformed { why: why.into() }).into(),
             (None, Ok(()), Err(why)) => Problem::forbidden(why).into(),
+            (None, Ok(()), Ok(())) if is_webhook => {
+                webhooks::serve(&gateway, &directory, &head, body, address).await
+            }
             (None, Ok(()), Ok(())) => {
                 let mut head = head.clone();
                 if let Some(scheme) = scheme {

@@ -32,6 +32,7 @@ pub struct Metrics {
     drops: Family<QueueLabels, Counter>,
     failures: Family<DoorLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
+    events: Family<EventLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -68,6 +69,25 @@ struct ReloadLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EventLabels {
+    provider: &'static str,
+    outcome: &'static str,
+}
+
+/// What became of an event that a provider told.
+#[derive(Clone, Copy, Debug)]
+pub enum EventOutcome {
+    /// It changed something.
+    Heard,
+    /// It was heard before.
+    Duplicate,
+    /// It was too old to be true.
+    TooOld,
+    /// There was nothing for it to change.
+    Ignored,
+}
+
 /// A queue that may overflow.
 #[derive(Clone, Copy, Debug)]
 pub enum Queue {
@@ -96,6 +116,7 @@ impl Default for Metrics {
             drops: Family::default(),
             failures: Family::default(),
             reloads: Family::default(),
+            events: Family::default(),
         };
         registry.register("signals", "Signals heard, by door and decision", metrics.signals.clone());
         registry.register("answers", "Requests answered, by door and status", metrics.answers.clone());
@@ -127,6 +148,11 @@ impl Default for Metrics {
             metrics.failures.clone(),
         );
         registry.register("reloads", "Reloads of the configuration, by outcome", metrics.reloads.clone());
+        registry.register(
+            "webhook_events",
+            "What providers told of users, by outcome",
+            metrics.events.clone(),
+        );
         registry.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         Self { registry, ..metrics }
     }
@@ -185,6 +211,19 @@ impl Metrics {
     pub fn reloaded(&self, is_in_force: bool) {
         let outcome = if is_in_force { "in_force" } else { "refused" };
         self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// A provider told so many events that came to this.
+    pub fn events_told(&self, provider: &'static str, outcome: EventOutcome, count: usize) {
+        let outcome = match outcome {
+            EventOutcome::Heard => "heard",
+            EventOutcome::Duplicate => "duplicate",
+            EventOutcome::TooOld => "too_old",
+            EventOutcome::Ignored => "ignored",
+        };
+        if count > 0 {
+            self.events.get_or_create(&EventLabels { provider, outcome }).inc_by(count as u64);
+        }
     }
 
     /// All of it, in the text form that Prometheus scrapes.

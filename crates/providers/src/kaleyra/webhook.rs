@@ -33,10 +33,15 @@ impl Webhook for KaleyraWebhook {
         NAME
     }
 
-    fn decode(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<Delivery, Rejection> {
-        webhook::check_head(head, body)?;
+    fn admit(&self, head: &Parts) -> Result<(), Rejection> {
+        webhook::check_method(head)?;
         let (_, token) = head.uri.path().rsplit_once('/').unwrap_or_default();
-        self.tokens.check(token)?;
+        self.tokens.check(token)
+    }
+
+    fn decode(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<Delivery, Rejection> {
+        self.admit(head)?;
+        webhook::check_size(body)?;
         let json = json::parse(body)?;
         let signals = events(&json).iter().filter_map(signal).collect();
         Ok(Delivery::of(signals, now, self.max_age))

@@ -36,9 +36,14 @@ impl Webhook for PinnacleWebhook {
         NAME
     }
 
+    fn admit(&self, head: &Parts) -> Result<(), Rejection> {
+        webhook::check_method(head)?;
+        self.secrets.check(head::single(&head.headers, SECRET).unwrap_or_default())
+    }
+
     fn decode(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<Delivery, Rejection> {
-        webhook::check_head(head, body)?;
-        self.secrets.check(head::single(&head.headers, SECRET).unwrap_or_default())?;
+        self.admit(head)?;
+        webhook::check_size(body)?;
         let json = json::parse(body)?;
         Ok(Delivery::of(signal(&json).into_iter().collect(), now, self.max_age))
     }

@@ -65,7 +65,8 @@ impl Webhook for RbmWebhook {
     }
 
     fn decode(&self, head: &Parts, body: &[u8], now: Timestamp) -> Result<Delivery, Rejection> {
-        webhook::check_head(head, body)?;
+        self.admit(head)?;
+        webhook::check_size(body)?;
         let json = json::parse(body)?;
         if let Some((token, secret)) = handshake(&json) {
             self.client_token.check(token)?;

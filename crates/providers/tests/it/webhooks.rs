@@ -127,6 +127,8 @@ fn pinnacle_tells_that_a_user_types_or_wrote() {
 #[test]
 fn nobody_else_is_believed() {
     let refused = Err(Rejection::Unauthenticated);
+    assert_eq!(kaleyra().admit(&head("/hooks/kaleyra/wrong", &[])), Err(Rejection::Unauthenticated));
+    assert_eq!(pinnacle().admit(&head("/hooks", &[])), Err(Rejection::Unauthenticated));
     for path in [
         "/",
         "/hooks/kaleyra/",
@@ -158,6 +160,8 @@ fn what_is_no_call_is_refused_in_our_words() {
         let decode = |head: &Parts, body: &[u8]| lines(hook.decode(head, body, NOW));
         let name = hook.name();
         assert_eq!(decode(&get, b"{}"), Err(Rejection::MethodNotAllowed { allow: "POST" }), "{name}");
+        assert_eq!(hook.admit(&get), Err(Rejection::MethodNotAllowed { allow: "POST" }), "{name}");
+        assert_eq!(hook.admit(&good), Ok(()), "{name}");
         assert_eq!(decode(&good, &vec![b' '; BODY_LIMIT + 1]), Err(Rejection::TooLarge), "{name}");
         assert_eq!(decode(&good, b""), Err(Rejection::NoBody), "{name}");
         assert!(matches!(decode(&good, b"{"), Err(Rejection::Malformed { .. })), "{name}");

@@ -6,6 +6,7 @@ mod history;
 mod locate;
 pub(crate) mod secret;
 mod tenants;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ use crate::origins::Origins;
 use crate::{hub, ids, listener};
 
 pub(crate) use file::millis;
+pub use webhooks::{Proof, WebhookConfig};
 
 /// Everything there is to set.
 #[derive(Clone, Debug)]
@@ -80,6 +82,8 @@ pub struct Tenancy {
     pub tenants: Vec<Tenant>,
     /// Who uses the providers' doors. Their channels are those of the native API.
     pub accounts: Accounts,
+    /// Where providers call us.
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 /// What credentials are hashed and tokens signed with.

@@ -13,10 +13,12 @@ use typingd_providers::{
 };
 
 use super::file::{ConfigError, Environment, error};
+use super::webhooks::WebhookSection;
 use super::{Keys, Quota, Tenancy, Tenant, secret};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::rsa::RsaKey;
+use crate::webhooks;
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +36,8 @@ pub(super) struct TenantSection {
     salesforce: Vec<SalesforceSection>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rbm: Vec<RbmSection>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    webhooks: Vec<WebhookSection>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -175,7 +179,8 @@ impl TenantSection {
         let pinnacle = self.pinnacle.iter_mut().flat_map(|account| &mut account.api_keys);
         let salesforce = self.salesforce.iter_mut().flat_map(|account| &mut account.tokens);
         let rbm = self.rbm.iter_mut().flat_map(|account| &mut account.tokens);
-        self.api_keys.iter_mut().chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm)
+        let webhooks = self.webhooks.iter_mut().flat_map(WebhookSection::secrets);
+        self.api_keys.iter_mut().chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm).chain(webhooks)
     }
 }
 
@@ -198,6 +203,9 @@ pub(super) fn resolve(
         reading.check_name(sections[..at].iter().any(|other| other.name == section.name))?;
         tenancy.tenants.push(reading.tenant(section)?);
         reading.accounts(section, &mut tenancy.accounts)?;
+        for (place, webhook) in section.webhooks.iter().enumerate() {
+            tenancy.webhooks.push(webhook.resolve(place, &reading)?);
+        }
     }
     Ok(tenancy)
 }
@@ -210,24 +218,26 @@ pub(super) fn check_apart(
 ) -> Result<(), ConfigError> {
     let directory = Directory::new(tenancy.clone(), keys, Clock::start(), None);
     directory.map(drop).map_err(|contradiction| {
-        let key = path_of(sections, contradiction.door, contradiction.place);
-        error(key, contradiction.why)
+        let path = path_of(sections, contradiction.door, contradiction.place);
+        error(contradiction.key.map_or(path.clone(), |key| format!("{path}.{key}")), contradiction.why)
     })
 }
 
 /// Where the account at a place among all of its door's stands in the file.
 fn path_of(sections: &[TenantSection], door: &str, place: usize) -> String {
-    let count = |section: &TenantSection| match door {
+    let list = if door == webhooks::WEBHOOK { "webhooks" } else { door };
+    let count = |section: &TenantSection| match list {
         "kaleyra" => section.kaleyra.len(),
         "pinnacle" => section.pinnacle.len(),
         "salesforce" => section.salesforce.len(),
         "rbm" => section.rbm.len(),
+        "webhooks" => section.webhooks.len(),
         _ => 0,
     };
     let mut before = 0;
     for (at, section) in sections.iter().enumerate() {
         if place < before + count(section) {
-            return format!("tenants[{at}].{door}[{}]", place - before);
+            return format!("tenants[{at}].{list}[{}]", place - before);
         }
         before += count(section);
     }
@@ -235,9 +245,9 @@ fn path_of(sections: &[TenantSection], door: &str, place: usize) -> String {
 }
 
 /// One tenant's section, with what it takes to read it.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     path: String,
-    tenant: Name,
+    pub(super) tenant: Name,
     environment: &'a Environment,
     has_pepper: bool,
     policy: &'a Policy,
@@ -318,6 +328,9 @@ impl Reading<'_> {
                 "expected a path that begins with `/` and does not end in one",
             ));
         }
+        if webhooks::owns(&format!("{}/", section.prefix)) {
+            return Err(self.error(at, "prefix", "the paths under `/webhooks` are those of webhooks"));
+        }
         Ok(pinnacle::Account {
             common: self.common(at, &common)?,
             api_keys: self.secrets(&format!("{at}.api_keys"), &section.api_keys)?,
@@ -392,14 +405,7 @@ impl Reading<'_> {
     }
 
     fn common(&self, at: &str, section: &Common<'_>) -> Result<Account, ConfigError> {
-        let ttl = Duration::from_millis(section.ttl_ms);
-        if ttl != self.policy.clamp_ttl(ttl) {
-            return Err(self.error(
-                at,
-                "ttl_ms",
-                "expected milliseconds between `policy.min_ttl_ms` and `policy.max_ttl_ms`",
-            ));
-        }
+        let ttl = self.ttl(at, section.ttl_ms)?;
         if section.channel.is_empty() {
             return Err(self.error(at, "channel", "expected a name, which is not empty"));
         }
@@ -414,15 +420,26 @@ impl Reading<'_> {
         })
     }
 
-    fn secrets(&self, at: &str, configured: &[String]) -> Result<Vec<Secret>, ConfigError> {
-        let read = |(index, configured): (usize, &String)| {
-            secret::credential(configured, self.environment, self.has_pepper)
-                .map_err(|why| error(format!("{}.{at}[{index}]", self.path), why))
-        };
+    pub(super) fn ttl(&self, at: &str, ttl_ms: u64) -> Result<Duration, ConfigError> {
+        let ttl = Duration::from_millis(ttl_ms);
+        if ttl == self.policy.clamp_ttl(ttl) {
+            return Ok(ttl);
+        }
+        let why = "expected milliseconds between `policy.min_ttl_ms` and `policy.max_ttl_ms`";
+        Err(self.error(at, "ttl_ms", why))
+    }
+
+    pub(super) fn secrets(&self, at: &str, configured: &[String]) -> Result<Vec<Secret>, ConfigError> {
+        let read = |(index, configured): (usize, &String)| self.secret(&format!("{at}[{index}]"), configured);
         configured.iter().enumerate().map(read).collect()
     }
 
-    fn error(&self, at: &str, key: &str, why: impl Into<String>) -> ConfigError {
+    pub(super) fn secret(&self, at: &str, configured: &str) -> Result<Secret, ConfigError> {
+        secret::credential(configured, self.environment, self.has_pepper)
+            .map_err(|why| error(format!("{}.{at}", self.path), why))
+    }
+
+    pub(super) fn error(&self, at: &str, key: &str, why: impl Into<String>) -> ConfigError {
         error(format!("{}.{at}.{key}", self.path), why)
     }
 }

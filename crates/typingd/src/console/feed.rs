@@ -214,7 +214,7 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use typingd_core::{Policy, Role, User};
-    use typingd_providers::{Accounts, Secret};
+    use typingd_providers::Secret;
 
     use super::*;
     use crate::app::App;
@@ -228,7 +228,7 @@ mod tests {
             Tenant { name: "dev".into(), api_keys: vec![Secret::new("key")], quota: Quota::default() };
         let config = Config {
             server: Server { listen: ([127, 0, 0, 1], 0).into(), tls: None, operators: None },
-            tenancy: Tenancy { tenants: vec![tenant], accounts: Accounts::default() },
+            tenancy: Tenancy { tenants: vec![tenant], ..Tenancy::default() },
             keys: Keys::random(),
             policy: Policy::default(),
             console: Console::Open,

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clap::Parser;
 use tracing::Level;
-use typingd::config::{Config, Console};
+use typingd::config::{Config, Console, Proof, WebhookConfig};
 use typingd::log;
 use typingd_providers::salesforce::{AssertionKey, ConnectedApp, ConnectedApps};
 use typingd_providers::{Patterns, Secret};
@@ -26,6 +26,9 @@ const PINNACLE_KEY: &str = "canarykey-pinnacle-QqZzXx";
 const KALEYRA_KEY: &str = "canarykeyKaleyraQqZzXx";
 const BASIC: &str = "canarykeyuser:canarykeypassword";
 const TOKEN: &str = "00Dxx0000000001!canarykeytoken";
+const PATH_TOKEN: &str = "canarykey-path-token-QqZzXx";
+const SIGNING_SECRET: &str = "canarykey-signing-QqZzXx";
+const CLIENT_TOKEN: &str = "canarykey-client-QqZzXx";
 const NUMBER: &str = "14155559274";
 const NAME: &str = "Canary Wood";
 const TEXT: &str = "the canary sings";
@@ -33,17 +36,29 @@ const TEXT: &str = "the canary sings";
 /// All that could be somebody's secret, number, name or message, in every spelling.
 fn canaries() -> Vec<String> {
     let (number, basic) = (NUMBER, BASE64_STANDARD.encode(BASIC));
-    [NATIVE_KEY, PINNACLE_KEY, KALEYRA_KEY, BASIC, TOKEN, NAME, TEXT, number, &basic]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([
-            format!("+{number}"),
-            "1-415-555-9274".to_owned(),
-            "call.415.555.9274".to_owned(),
-            "415_5559274".to_owned(),
-            format!("{SECRET}{number}"),
-        ])
-        .collect()
+    [
+        NATIVE_KEY,
+        PINNACLE_KEY,
+        KALEYRA_KEY,
+        BASIC,
+        TOKEN,
+        PATH_TOKEN,
+        CLIENT_TOKEN,
+        NAME,
+        TEXT,
+        number,
+        &basic,
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([
+        format!("+{number}"),
+        "1-415-555-9274".to_owned(),
+        "call.415.555.9274".to_owned(),
+        "415_5559274".to_owned(),
+        format!("{SECRET}{number}"),
+    ])
+    .collect()
 }
 
 /// Where a canary was found in a text, with what stands around it.
@@ -143,7 +158,33 @@ fn acme_with_canaries() -> Config {
         subjects: Patterns::any(),
         contexts: None,
     }]);
+    config.tenancy.webhooks = vec![
+        webhook(
+            "pinnacle",
+            PATH_TOKEN,
+            Proof::Pinnacle { signing_secrets: vec![Secret::new(SIGNING_SECRET)] },
+        ),
+        webhook(
+            "google",
+            &format!("{PATH_TOKEN}-google"),
+            Proof::Rbm { client_token: Secret::new(CLIENT_TOKEN) },
+        ),
+        webhook("kaleyra", &format!("{PATH_TOKEN}-kaleyra"), Proof::Kaleyra),
+    ];
     config
+}
+
+fn webhook(name: &str, token: &str, proof: Proof) -> WebhookConfig {
+    WebhookConfig {
+        tenant: "acme".into(),
+        name: name.into(),
+        path_tokens: vec![Secret::new(token)],
+        proof,
+        channel: "kaleyra".into(),
+        agents: BTreeMap::new(),
+        ttl: Duration::from_secs(20),
+        max_age: Duration::from_secs(30),
+    }
 }
 
 /// Panics, and says what it was given.
@@ -175,6 +216,31 @@ fn kaleyra_headers() -> String {
 
 fn pinnacle_headers() -> String {
     format!("PINNACLE-API-KEY: {PINNACLE_KEY}\r\n")
+}
+
+fn webhook_headers() -> String {
+    format!("PINNACLE-SIGNING-SECRET: {SIGNING_SECRET}\r\n")
+}
+
+/// Calls of webhooks, each of which is taken.
+fn told() -> Vec<Vec<u8>> {
+    let number = NUMBER;
+    let pinnacle = |kind: &str| {
+        let event = format!(
+            r#"{{"type":"{kind}","message":{{"id":"{SECRET}{number}","text":"{TEXT}"}},"conversation":{{"id":"{number}","from":"+{number}","to":"{SECRET}"}}}}"#
+        );
+        post(&format!("/webhooks/{PATH_TOKEN}"), &webhook_headers(), &event)
+    };
+    let composing = format!(r#"{{"type":"COMPOSING","eventId":"{number}","from":"{number}","to":"{NAME}"}}"#);
+    let handshake = format!(r#"{{"clientToken":"{CLIENT_TOKEN}","secret":"{SECRET}{number}"}}"#);
+    vec![
+        pinnacle("USER.TYPING"),
+        pinnacle("MESSAGE.RECEIVED"),
+        pinnacle("MESSAGE.RECEIVED"),
+        post(&format!("/webhooks/{PATH_TOKEN}-kaleyra"), "", &composing),
+        post(&format!("/webhooks/{PATH_TOKEN}-kaleyra?{SECRET}={number}"), "", &composing),
+        post(&format!("/webhooks/{PATH_TOKEN}-google"), "", &handshake),
+    ]
 }
 
 fn native_headers() -> String {
@@ -284,6 +350,10 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
         ("POST /typing/v1/signals".to_owned(), native_headers()),
         ("GET /typing/v1/leases".to_owned(), native_headers()),
         ("GET /typing/v1/explain".to_owned(), native_headers()),
+        (format!("POST /webhooks/{PATH_TOKEN}"), webhook_headers()),
+        (format!("POST /webhooks/{PATH_TOKEN}-google"), String::new()),
+        (format!("GET /webhooks/{PATH_TOKEN}-kaleyra"), String::new()),
+        ("POST /webhooks".to_owned(), String::new()),
         ("GET /nowhere".to_owned(), native_headers()),
         ("GET /".to_owned(), String::new()),
         ("GET /console/session".to_owned(), native_headers()),
@@ -319,6 +389,8 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
             "Authorization",
             "api-key",
             "PINNACLE-API-KEY",
+            "PINNACLE-SIGNING-SECRET",
+            "X-Goog-Signature",
             "X-Request-Id",
             "User-Agent",
             "Cookie",
@@ -365,6 +437,11 @@ fn bad(canary: &str) -> Vec<Vec<u8>> {
                     "{{\"channel\":\"{canary}\",\"agent\":\"{canary}\",\"user\":\"{canary}\",\"composer\":\"{canary}\",\"state\":\"{canary}\",\"ttl_ms\":\"{canary}\",\"{canary}\":{{\"{canary}\":[]}}}}"
                 ),
                 format!("{{\"to\":\"+{NUMBER}\",\"to\":\"{canary}\""),
+                format!("{{\"clientToken\":\"{canary}\",\"secret\":\"{canary}\"}}"),
+                format!("{{\"message\":{{\"data\":\"{canary}\",\"publishTime\":\"{canary}\"}}}}"),
+                format!(
+                    "{{\"type\":\"USER.TYPING\",\"startedAt\":\"{canary}\",\"conversation\":{{\"from\":\"{canary}\",\"to\":\"{canary}\"}}}}"
+                ),
                 format!(
                     "{{\"side\":\"{canary}\",\"access\":\"{canary}\",\"participant\":\"{canary}\",\"name\":[\"{canary}\"]}}"
                 ),
@@ -463,6 +540,9 @@ fn foreign() -> Vec<Vec<u8>> {
             r#"{"from":"kio_rcs","to":"+14155550001","composing":{}}"#,
         ),
         post("/v1/XXXXX6913850XXXX/rcs/messages", "api-key: globex-kaleyra-key\r\n", "{}"),
+        post(&format!("/webhooks/{PATH_TOKEN}"), "PINNACLE-SIGNING-SECRET: globex\r\n", "{}"),
+        post(&format!("/webhooks/{PATH_TOKEN}-google"), "X-Goog-Signature: AAAA\r\n", "{}"),
+        post("/webhooks/globex", "", "{}"),
     ]
 }
 
@@ -481,6 +561,10 @@ async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
     for (status, request) in good() {
         let answer = gateway.exchange(&request).await;
         assert_eq!(answer.status, status, "{}", answer.body);
+    }
+    for request in told() {
+        let answer = gateway.exchange(&request).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
     }
     let mut count = 0;
     for canary in canaries() {

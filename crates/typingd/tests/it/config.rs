@@ -49,7 +49,7 @@ fn environment(text: &str) -> Environment {
 }
 
 fn secret_of(name: &str, at: usize) -> String {
-    if name.ends_with("TOKEN_KEY") { format!("{at:064x}") } else { format!("{CANARY}-{at}") }
+    if name.ends_with("TOKEN_KEY") { format!("{at:064x}") } else { format!("{CANARY}-{CANARY}-{at}") }
 }
 
 /// The example with its files, and all that it refers to.
@@ -77,6 +77,7 @@ fn the_example_loads_once_what_it_refers_to_is_there() {
     assert_eq!(tenants, ["acme", "globex"]);
     assert_eq!(config.tenancy.tenants[0].api_keys.len(), 2, "a key and the one it replaces");
     assert_eq!(config.tenancy.accounts.pinnacle.len(), 3);
+    assert_eq!(config.tenancy.webhooks.len(), 3, "one of each provider");
     assert!(config.server.tls.is_some() && config.keys.pepper.is_some());
     for name in environment.keys() {
         let mut incomplete = environment.clone();

@@ -28,3 +28,4 @@ mod stream;
 mod support;
 mod tenants;
 mod tls;
+mod webhooks;

@@ -1,11 +1,13 @@
 //! What operators look at: what is counted, and the dashboard and the alerts that are made of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
+use typingd::config::{Proof, WebhookConfig};
 use typingd::hub;
 use typingd::metrics::Queue;
+use typingd_providers::Secret;
 
 use crate::support::{
     InProcess, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing, post, salesforce,
@@ -21,6 +23,16 @@ const NUMBER: &str = "+14155550142";
 /// A gateway that has done everything there is to count.
 async fn busy() -> InProcess {
     let mut config = config(Duration::from_secs(20));
+    config.tenancy.webhooks = vec![WebhookConfig {
+        tenant: "acme".into(),
+        name: "canary-webhook".into(),
+        path_tokens: vec![Secret::new("canary-token")],
+        proof: Proof::Pinnacle { signing_secrets: vec![Secret::new("canary-secret")] },
+        channel: "pinnacle".into(),
+        agents: BTreeMap::new(),
+        ttl: Duration::from_secs(20),
+        max_age: Duration::from_secs(30),
+    }];
     config.limits.hub = hub::Limits { subscribers: 1, backlog: 1 };
     let gateway = InProcess::with(config);
     let mut slow = gateway.stream("", "acme-key").await;
@@ -36,6 +48,12 @@ async fn busy() -> InProcess {
         post("/messages/send/typing", "PINNACLE-API-KEY: canary-key\r\n", "{}"),
         post("/canary-path/4155550142", "Authorization: Bearer canary-key\r\n", "{}"),
         signal(r#"{"channel":"canary-channel"}"#),
+        post(
+            "/webhooks/canary-token",
+            "PINNACLE-SIGNING-SECRET: canary-secret\r\n",
+            r#"{"type":"MESSAGE.RECEIVED","conversation":{"from":"+14155550142","to":"canary-agent"}}"#,
+        ),
+        post("/webhooks/canary-guess", "", "{}"),
         b"GET /typing/v1/stream HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer acme-key\r\n\r\n".to_vec(),
     ] {
         gateway.exchange(&request).await;
@@ -141,6 +159,10 @@ async fn what_happened_is_what_was_counted() {
         r#"typingd_answers_total{door="native",status="404"} 1"#,
         r#"typingd_answers_total{door="native",status="429"} 1"#,
         r#"typingd_failed_authentications_total{door="pinnacle"} 1"#,
+        r#"typingd_signals_total{door="webhook",decision="ignored",reason="nothing_live"} 1"#,
+        r#"typingd_webhook_events_total{provider="pinnacle",outcome="ignored"} 1"#,
+        r#"typingd_answers_total{door="webhook",status="404"} 1"#,
+        r#"typingd_failed_authentications_total{door="webhook"} 1"#,
         r#"typingd_changes_total{change="stopped",reason="expired"} 2"#,
         r#"typingd_queue_drops_total{queue="subscriber"} 1"#,
         "typingd_expiry_lateness_seconds_count 2",

@@ -81,7 +81,7 @@ pub fn config(ttl: Duration) -> Config {
     let tenants = vec![tenant("acme", "acme-key"), tenant("globex", "globex-key")];
     Config {
         server: Server { listen: "127.0.0.1:0".parse().unwrap(), tls: None, operators: None },
-        tenancy: Tenancy { tenants, accounts },
+        tenancy: Tenancy { tenants, accounts, webhooks: Vec::new() },
         keys: Keys::random(),
         origins: Origins::default(),
         policy: Policy::default(),
