@@ -21,6 +21,26 @@ const IGNORED = {
   nothing_live: "nothing to end",
 };
 
+const PROVIDERS = { kaleyra: "Kaleyra", pinnacle: "Pinnacle", salesforce: "Salesforce", rbm: "Google RBM" };
+
+/** What a provider refused, in a line and in a sentence, and what follows from it. */
+const REFUSED = {
+  credential: { what: "credential", object: "the credential", then: "nothing is sent until it works again" },
+  agent: { what: "agent", object: "the agent", then: "nothing is sent for it for a while" },
+  recipient: { what: "recipient", object: "the recipient", then: "nothing is sent to it for a while" },
+  transient: { what: "not now", object: "it for now", then: "it may do better later" },
+};
+
+const DROPPED = {
+  stale: "it could not be sent in time",
+  breaker: "the credential is refused",
+  quiet: "the agent or the recipient was refused before",
+  limit: "too much was waiting",
+  failed: "it was tried several times and did not get through",
+};
+
+const TOLD = { composing: "typing", paused: "stopped" };
+
 const ENDED = {
   sent: (ago) => `ended ${ago} ago by the message.`,
   paused: (ago) => `stopped ${ago} ago, without a message.`,
@@ -41,7 +61,36 @@ export const lately = (since_ms) => {
   return minutes === 1 ? "the last minute" : `the last ${minutes} minutes`;
 };
 
+const providerOf = (provider) => pick(PROVIDERS, provider, { name: provider });
+
+const tookOf = (ms) => (ms < 1000 ? `${ms} ms` : `${Number((ms / 1000).toFixed(1))} s`);
+
 const same = (a, b) => a.composer === b.composer && a.participant === b.participant;
+
+const FAILED = {
+  refused: ({ reason }, ago) => ` refused ${pick(REFUSED, reason, REFUSED.transient).object} ${ago} ago.`,
+  unanswered: (_, ago) => ` gave no answer ${ago} ago.`,
+  dropped: ({ reason }, ago) => ` was not told ${ago} ago: ${pick(DROPPED, reason, reason)}.`,
+};
+
+const SCREENS = { agent: "The handset", user: "The desk" };
+
+/** What is to be said of a provider that did not take what it was last told of these dots, if there is one. */
+const doubtSentence = (leases, timeline, as_of, elapsed, duration) => {
+  const began = Math.max(...leases.map(({ started_at }) => Date.parse(as_of) - Date.parse(started_at)));
+  const lasts = new Map();
+  for (const call of timeline) {
+    // What was called about earlier dots says nothing of these.
+    if (call.kind !== "call" || call.says !== "composing" || lastAgo(call) > began) continue;
+    const last = lasts.get(call.upstream);
+    if (!last || lastAgo(call) <= lastAgo(last)) lasts.set(call.upstream, call);
+  }
+  const failed = [...lasts.values()].filter(({ verdict }) => Object.hasOwn(FAILED, verdict));
+  if (!failed.length) return [];
+  const call = failed.reduce((a, b) => (lastAgo(b) < lastAgo(a) ? b : a));
+  const ago = duration(Math.max(1000, lastAgo(call) + elapsed));
+  return [` ${SCREENS[call.composer]} may not show it: `, providerOf(call.provider), FAILED[call.verdict](call, ago)];
+};
 
 // Of a webhook, the lease's origin says whose.
 const voucher = (signal, lease) => {
@@ -92,7 +141,9 @@ export const answers = (explained, elapsed, { who, wall, duration }) => {
     const live = leases.filter((lease) => lease.remaining_ms > elapsed);
     const heard = Math.min(...timeline.map(lastAgo), Infinity);
     const on = live.length > 0;
-    const sentence = on ? onSentence(live, timeline, who, wall) : offSentence(leases, timeline, explained.since_ms, elapsed, duration);
+    const sentence = on
+      ? [...onSentence(live, timeline, who, wall), ...doubtSentence(live, timeline, explained.as_of, elapsed, duration)]
+      : offSentence(leases, timeline, explained.since_ms, elapsed, duration);
     return { composer, on, heard, sentence, known: on || timeline.length > 0 };
   });
   const known = found.filter((answer) => answer.known);
@@ -105,8 +156,25 @@ const CHANGES = { started: "on", refreshed: "stays on", stopped: "off" };
 
 const WHY_OFF = { sent: "by the message", paused: "without a message", expired: "ran out", revoked: "taken back" };
 
+const callLine = ({ provider, upstream, says, verdict, reason, detail, took_ms }) => {
+  const whom = [providerOf(provider), " (", { name: upstream }, ")"];
+  const told = `: ${pick(TOLD, says, says)}`;
+  if (verdict === "refused") {
+    const { what, then } = pick(REFUSED, reason, REFUSED.transient);
+    return { sentence: [...whom, says === "paused" ? " refused the stop: " : " refused: ", what, detail ? ` (${detail})` : ""], note: then };
+  }
+  if (verdict === "dropped") return { sentence: ["Not sent to ", ...whom, told], note: pick(DROPPED, reason, reason) };
+  const note = verdict === "unanswered" ? `no answer in ${tookOf(took_ms)}; it may have taken effect` : `${verdict} in ${tookOf(took_ms)}`;
+  return { sentence: ["Told ", ...whom, told], note };
+};
+
+/** What tells an entry of the timeline from others, however often it is repeated. */
+export const identity = (entry) =>
+  ["at", "kind", "signal", "change", "composer", "participant", "decision", "provider", "upstream", "says", "verdict", "reason", "detail"].map((field) => entry[field]).join("\n");
+
 /** One line of the timeline: `{ sentence, note }`. */
 export const line = (entry, who) => {
+  if (entry.kind === "call") return callLine(entry);
   if (entry.kind === "signal") {
     const note = [entry.decision, entry.decision === "ended" ? undefined : reasonOf(entry.reason)].filter(Boolean).join(": ");
     return { sentence: [{ name: who(entry) }, ` ${pick(SIGNALS, entry.signal, entry.signal)}`], note };

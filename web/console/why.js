@@ -1,7 +1,7 @@
 // The pane that answers why the dots are on, or not: a sentence for each side, and the last 15 minutes below.
 import { $, arrange, badge, el, plain, setText, show, words } from "./dom.js";
 import { duration, now, onTick, setAgo, wall } from "./clock.js";
-import { answers, lately, line } from "./explain.js";
+import { answers, identity, lately, line } from "./explain.js";
 import * as api from "./api.js";
 
 const WAIT_MS = 150;
@@ -63,11 +63,11 @@ export const createWhy = ({ store, explains }) => {
     const time = el("time");
     const note = el("span", { class: "entry-note" });
     const times = el("span", { class: "entry-times" });
-    const low = entry.door && el("p", { class: "entry-low" }, badge(entry.door), note, times);
+    const low = (entry.door || entry.kind === "call") && el("p", { class: "entry-low" }, entry.door && badge(entry.door), note, times);
     if (!low) text.append(note, times);
     const item = el(
       "li",
-      { class: "entry", "data-testid": "why-entry", "data-kind": entry.kind, "data-what": entry.signal ?? entry.change, "data-decision": entry.decision, "data-composer": entry.composer },
+      { class: "entry", "data-testid": "why-entry", "data-kind": entry.kind, "data-what": entry.signal ?? entry.change ?? entry.says, "data-decision": entry.decision ?? entry.verdict, "data-composer": entry.composer },
       el("span", { class: "node", "aria-hidden": "true" }),
       el("div", { class: "entry-body" }, el("div", { class: "entry-top" }, text, time), low),
     );
@@ -77,7 +77,7 @@ export const createWhy = ({ store, explains }) => {
   const renderTimeline = () => {
     const keep = new Set();
     const items = (explained?.timeline ?? []).slice(-MOST).reverse().map((entry) => {
-      let key = [entry.at, entry.kind, entry.signal, entry.change, entry.composer, entry.participant, entry.decision, who(entry)].join("\n");
+      let key = `${identity(entry)}\n${who(entry)}`;
       while (keep.has(key)) key += "+";
       keep.add(key);
       if (!entries.has(key)) entries.set(key, build(entry));

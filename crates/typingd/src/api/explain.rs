@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::{authenticate, leases, scope};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
-use crate::history::{Entry, Noted, What};
+use crate::history::{Called, Entry, Noted, What};
 use crate::holds::Hold;
 use crate::listener::Response;
 use crate::wire::{self, LeaseBody};
@@ -134,12 +134,12 @@ struct Told<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     participant: Option<&'a str>,
     #[serde(flatten)]
-    what: Happened,
+    what: Happened<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Happened {
+enum Happened<'a> {
     Signal {
         signal: &'static str,
         door: &'static str,
@@ -155,20 +155,49 @@ enum Happened {
         reason: Option<&'static str>,
         remaining_ms: u128,
     },
+    Call {
+        upstream: &'a str,
+        provider: &'static str,
+        says: &'static str,
+        verdict: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        took_ms: Option<u128>,
+        times: u32,
+        last_ago_ms: u128,
+    },
 }
 
 impl<'a> Told<'a> {
     fn new(noted: &'a Noted, now: Time, clock: &Clock) -> Self {
         let Noted { channel, entry: Entry { at, role, participant, what } } = noted;
-        let what = match *what {
-            What::Signal { word, door, decision, times, last } => {
+        let what = match what {
+            &What::Signal { word, door, decision, times, last } => {
                 let (decision, reason) = decision.words();
                 let (signal, last_ago_ms) = (word.as_str(), now.since(last).as_millis());
                 Happened::Signal { signal, door, decision, reason, times, last_ago_ms }
             }
-            What::Change { kind, until } => {
+            &What::Change { kind, until } => {
                 let (change, reason) = wire::change_words(kind);
                 Happened::Change { change, reason, remaining_ms: until.since(*at).as_millis() }
+            }
+            What::Call { called, times, last } => {
+                let Called { upstream, provider, fate, .. } = &**called;
+                let (verdict, reason) = fate.words();
+                Happened::Call {
+                    upstream,
+                    provider,
+                    says: called.says(),
+                    verdict,
+                    reason,
+                    detail: fate.detail(),
+                    took_ms: fate.took().map(|took| took.as_millis()),
+                    times: *times,
+                    last_ago_ms: now.since(*last).as_millis(),
+                }
             }
         };
         Self {

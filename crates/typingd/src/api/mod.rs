@@ -11,6 +11,8 @@ mod socket;
 mod stream;
 mod ticket;
 pub(crate) mod tickets;
+#[cfg_attr(not(test), expect(dead_code, reason = "`explain` tells it once there is a relay to ask"))]
+pub(crate) mod upstreams;
 
 use std::sync::Arc;
 

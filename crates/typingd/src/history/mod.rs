@@ -1,4 +1,5 @@
-//! What was said and what changed in each conversation of late, so that it can be told why the dots are on, or not.
+//! What was said, what changed and what providers were told in each conversation of late, so that it can be told why the
+//! dots are on, or not.
 //!
 //! It knows who said what, by which door, and what came of it; never what a message says. It is bounded in three ways:
 //! conversations of a tenant, entries of a conversation, and time. What is past its time goes unasked, because it holds
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use typingd_core::store::Commit;
 use typingd_core::{Conversation, Name, Scope, Side, Time};
 
-pub use entry::{Decision, Entry, Heard, Refused, What, Word};
+pub use entry::{Called, Decision, Entry, Fate, Heard, Refused, What, Word};
 pub use news::Watch;
 
 use crate::clock::Clock;
@@ -103,6 +104,11 @@ impl History {
                 commit.changes.iter().for_each(|change| talk.change(*role, change, now, self.limits.entries));
             });
         }
+    }
+
+    /// A call about `side` came to its end at `now`, or was not made.
+    pub fn note_call(&self, side: &Side, called: Called, now: Time) {
+        self.note(&side.conversation, now, |talk| talk.call(side.role, called, now, self.limits.entries));
     }
 
     /// Something happened at `now` that says nothing about typing.

@@ -9,10 +9,13 @@ use slab::Slab;
 use typingd_core::transition::Change;
 use typingd_core::{ChangeKind, Conversation, Name, Role, Scope, StopReason, Time};
 
-use super::{Entry, Heard, Limits, What, Word};
+use super::{Called, Entry, Heard, Limits, What, Word};
 
 /// How many entries back a signal looks for its like: past what others on the conversation say meanwhile.
 const BACK: usize = 4;
+
+/// How many entries back a call looks for its like: past what is said and told between two refreshes, several times over.
+const CALLS_BACK: usize = 12;
 
 /// Stands for no place.
 const NOWHERE: usize = usize::MAX;
@@ -51,7 +54,7 @@ pub(super) struct Talk {
     later: usize,
     earlier: usize,
     entries: VecDeque<Entry>,
-    /// How many of the last entries are changes whose signal is still to be noted.
+    /// How many of the last entries are changes whose signal is still to be noted, or calls behind one.
     unexplained: usize,
 }
 
@@ -205,7 +208,10 @@ impl Talk {
         let mut place = self.before_its_changes(role, now);
         self.unexplained = 0;
         let mut back = self.entries.range_mut(..place).rev().take(BACK);
-        let of_composer = back.find(|entry| entry.role == role && entry.participant == participant);
+        let is_composers = |entry: &&mut Entry| {
+            entry.role == role && entry.participant == participant && !matches!(entry.what, What::Call { .. })
+        };
+        let of_composer = back.find(is_composers);
         if let Some(What::Signal { word: a, door: b, decision: c, times, last }) =
             of_composer.map(|entry| &mut entry.what)
             && (*a, *b, *c) == (word, door, decision)
@@ -218,6 +224,30 @@ impl Talk {
         let at = self.not_before_others(now, place);
         let what = What::Signal { word, door, decision, times: 1, last: at };
         self.entries.insert(place, Entry { at, role, participant, what });
+    }
+
+    /// Notes a call at its end, or counts it with its like since the side's dots last went on or off.
+    pub(super) fn call(&mut self, role: Role, called: Called, now: Time, bound: usize) {
+        let since = self.entries.iter_mut().rev().take(CALLS_BACK).filter(|entry| entry.role == role);
+        let mut since = since.take_while(|entry| !entry.is_turn());
+        let is_upstreams =
+            |what: &What| matches!(what, What::Call { called: last, .. } if last.upstream == called.upstream);
+        if let Some(What::Call { called: before, times, last }) =
+            since.find(|entry| is_upstreams(&entry.what)).map(|entry| &mut entry.what)
+            && before.is_like(&called)
+        {
+            *times = times.saturating_add(1);
+            *last = now.max(*last);
+            **before = called;
+            return;
+        }
+        self.make_room(bound);
+        let at = self.not_before_others(now, self.entries.len());
+        let what = What::Call { called: Box::new(called), times: 1, last: at };
+        self.entries.push_back(Entry { at, role, participant: None, what });
+        if self.unexplained > 0 {
+            self.unexplained += 1;
+        }
     }
 
     /// Where a signal of `now` belongs: the store commits what it changes before it is answered.

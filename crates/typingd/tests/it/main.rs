@@ -15,6 +15,7 @@ mod connector;
 mod console;
 mod drain;
 mod explain;
+mod explain_calls;
 mod hardening;
 mod hold_command;
 mod holds;
