@@ -20,7 +20,14 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
     response
 }
 
-/// A refusal with this body: which method the path takes and how long to wait are said in headers, too.
+/// The status of a provider's refusal, where it is one that can be answered as it is.
+#[must_use]
+pub fn of_refusal(status: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(status).ok().filter(|status| status.is_client_error() || status.is_server_error())
+}
+
+/// A refusal with this body: which method the path takes and how long to wait, whoever wants that, are said in
+/// headers, too.
 #[must_use]
 pub fn refusal(status: StatusCode, body: &impl Serialize, rejection: &Rejection) -> Response<Bytes> {
     let mut response = json(status, body);
@@ -28,7 +35,8 @@ pub fn refusal(status: StatusCode, body: &impl Serialize, rejection: &Rejection)
         Rejection::MethodNotAllowed { allow } => {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
-        Rejection::TooMany { retry_after_s } => {
+        Rejection::TooMany { retry_after_s }
+        | Rejection::Upstream { retry_after_s: Some(retry_after_s), .. } => {
             response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
         }
         _ => {}

@@ -23,6 +23,18 @@ pub fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str
     sent.eq_ignore_ascii_case(scheme).then(|| credentials.trim_start_matches(' '))
 }
 
+/// Whether a path is this one or one below it.
+#[must_use]
+pub fn is_under(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a path is one that the gateway serves itself, beside its doors: no provider is meant.
+#[must_use]
+pub fn is_own_path(path: &str) -> bool {
+    path == "/" || is_under(path, "/typing") || is_under(path, "/webhooks") || path.starts_with("/console")
+}
+
 /// Whether the body is said to be of this media type, in any letter case, whatever its parameters.
 #[must_use]
 pub fn is_media_type(headers: &HeaderMap, media_type: &str) -> bool {

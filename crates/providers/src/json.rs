@@ -4,6 +4,8 @@
 //! byte order mark, nothing after the value, no member twice, no lone surrogate, no deep nesting. Fields are then read
 //! one by one, and all that is wrong with them is said at once, by path and kind, never by value.
 
+pub(crate) mod splice;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;

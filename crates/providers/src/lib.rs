@@ -10,7 +10,7 @@
 //! as a [`Rejection`], and each provider dresses them in its own words ([`Provider::refuse`]).
 //!
 //! The same folders know the other two ways: [`Upstream`] is an account at the provider itself, to which typing is
-//! told, and [`Webhook`] is how the provider tells us what its users do.
+//! told and requests are passed on, and [`Webhook`] is how the provider tells us what its users do.
 
 pub mod account;
 pub mod answer;
@@ -40,7 +40,7 @@ pub use chat_state::ChatState;
 pub use keys::{Claimed, KeyHasher, KeyRing, Secret};
 pub use rejection::{Bar, Fault, FaultKind, Faults, Refusal, Rejection};
 pub use salesforce::TokenKeys;
-pub use upstream::{RefusalKind, Refused, Unusable, Upstream};
+pub use upstream::{Passing, RefusalKind, Refused, Unusable, Upstream};
 pub use webhook::{UserSignal, Webhook};
 
 /// One vendor's API, with the accounts that may use it.
@@ -69,6 +69,43 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// What is wrong with it, with the name that the caller gave it as far as that was read.
     fn decode(&self, caller: Caller, head: &Parts, body: &Bytes, now: Timestamp) -> Result<Call, Refusal>;
+
+    /// Whose credentials a request at `now` shows, whichever of the provider's calls it is.
+    ///
+    /// # Errors
+    /// [`Rejection::Unauthenticated`], whichever of them is wrong; what is said of a path or a header in which they
+    /// could not even be.
+    fn identify(&self, head: &Parts, now: Timestamp) -> Result<AccountId, Rejection>;
+
+    /// Whether a request on a path that no door owns is meant for this provider's API all the same.
+    fn is_meant(&self, head: &Parts) -> bool;
+
+    /// A path without what this account has before the provider's paths.
+    fn path_inside<'p>(&self, account: AccountId, path: &'p str) -> &'p str {
+        let _ = account;
+        path
+    }
+
+    /// Whether what has come of a body is enough to decode, so that the rest need not be waited for. It is cheap to ask
+    /// again with each piece that comes, however long the body. Never panics, whatever the bytes.
+    fn is_lead(&self, head: &Parts, so_far: &[u8]) -> bool {
+        let _ = (head, so_far);
+        false
+    }
+
+    /// Reads an admitted request by its body's lead. What only the rest can show is not looked at.
+    ///
+    /// # Errors
+    /// As [`Provider::decode`].
+    fn decode_lead(
+        &self,
+        caller: Caller,
+        head: &Parts,
+        lead: &Bytes,
+        now: Timestamp,
+    ) -> Result<Call, Refusal> {
+        self.decode(caller, head, lead, now)
+    }
 
     /// Says no, in this provider's words.
     fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes>;

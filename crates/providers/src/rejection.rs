@@ -56,6 +56,8 @@ pub enum Rejection {
         status: u16,
         /// Its body.
         body: String,
+        /// How long it wants to be left alone, in seconds, where it said so.
+        retry_after_s: Option<u32>,
     },
     /// The provider behind us did not answer in time.
     UpstreamTimeout,

@@ -92,7 +92,12 @@ impl Kaleyra {
 
     /// The account that all credentials sent are of, which is the account of the path. Whatever is wrong, the work and
     /// the refusal are the same.
-    fn authenticate(&self, headers: &HeaderMap, route: &Route<'_>) -> Result<AccountId, Rejection> {
+    fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        sid: &str,
+        is_key_enough: bool,
+    ) -> Result<AccountId, Rejection> {
         let key = head::single(headers, "api-key").unwrap_or_default();
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
         let basic = head::authorization(headers, "Basic").and_then(|sent| BASE64_STANDARD.decode(sent).ok());
@@ -103,9 +108,9 @@ impl Kaleyra {
 
         let owner = owner.ok_or(Rejection::Unauthenticated)?;
         let account = &self.accounts[owner.0];
-        let may_key_do_alone = matches!(route.endpoint, Endpoint::Messages) || account.api_key_alone;
-        let needs_basic = !may_key_do_alone || head::is_sent(headers, "authorization");
-        if account.sid == route.sid && (is_basic_right || !needs_basic) {
+        let is_key_enough = is_key_enough || account.api_key_alone;
+        let needs_basic = !is_key_enough || head::is_sent(headers, "authorization");
+        if account.sid == sid && (is_basic_right || !needs_basic) {
             Ok(owner)
         } else {
             Err(Rejection::Unauthenticated)
@@ -159,7 +164,8 @@ impl Provider for Kaleyra {
         if head.method != Method::POST {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
         }
-        let account = self.authenticate(&head.headers, &route)?;
+        let is_key_enough = matches!(route.endpoint, Endpoint::Messages);
+        let account = self.authenticate(&head.headers, route.sid, is_key_enough)?;
         if !head::is_media_type(&head.headers, "application/json") {
             return Err(Rejection::UnsupportedMediaType);
         }
@@ -174,6 +180,16 @@ impl Provider for Kaleyra {
             Endpoint::Messages => self.message(account, body)?,
         };
         Ok(call)
+    }
+
+    fn identify(&self, head: &Parts, _: Timestamp) -> Result<AccountId, Rejection> {
+        let (sid, _) = split_sid(head.uri.path()).ok_or(Rejection::UnknownPath)?;
+        self.authenticate(&head.headers, sid, true)
+    }
+
+    fn is_meant(&self, head: &Parts) -> bool {
+        let sid = split_sid(head.uri.path()).map(|(sid, _)| sid);
+        sid.is_some_and(|sid| self.accounts.iter().any(|account| account.sid == sid))
     }
 
     fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes> {
@@ -233,8 +249,14 @@ impl<'h> Route<'h> {
 
 /// The sid of a path of this door, and what follows `/rcs`.
 fn split(path: &str) -> Option<(&str, &str)> {
-    let (sid, rest) = path.strip_prefix("/v1/")?.split_once('/')?;
-    let rest = rest.strip_prefix("rcs")?;
-    let is_whole = !sid.is_empty() && (rest.is_empty() || rest.starts_with('/'));
-    is_whole.then_some((sid, rest))
+    let (sid, rest) = split_sid(path)?;
+    let rest = rest.strip_prefix("/rcs")?;
+    (rest.is_empty() || rest.starts_with('/')).then_some((sid, rest))
+}
+
+/// The sid of a path of Kaleyra's API, and what follows it, which begins with a slash.
+fn split_sid(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/v1/")?;
+    let (sid, rest) = rest.split_at(rest.find('/')?);
+    (!sid.is_empty()).then_some((sid, rest))
 }

@@ -8,14 +8,14 @@ use http::{HeaderMap, HeaderValue, Request};
 use serde::Serialize;
 use typingd_core::Role;
 
-use super::{NAME, request};
+use super::{NAME, request, split_sid};
 use crate::account;
 use crate::chat_state::ChatState;
-use crate::json::{self, Json, Number};
+use crate::json::{self, Json, Number, splice};
 use crate::keys::Secret;
 use crate::upstream::{
-    self, Accepted, Answer, Change, Display, Fresh, GoogleError, RefusalKind, Refused, Site, Unusable,
-    Upstream, by_status, header, post_json,
+    self, Accepted, Answer, Change, Display, Fresh, GoogleError, Passing, RefusalKind, Refused, Site,
+    Unusable, Upstream, by_status, header, post_json,
 };
 
 /// Settings of an account at Kaleyra.
@@ -35,7 +35,7 @@ pub struct UpstreamAccount {
 #[derive(Clone, Debug)]
 pub struct KaleyraUpstream {
     site: Site,
-    path: String,
+    sid: String,
     basic: HeaderValue,
     api_key: HeaderValue,
 }
@@ -65,7 +65,7 @@ impl KaleyraUpstream {
         let dress = |basic: &str| format!("Basic {}", BASE64_STANDARD.encode(basic));
         Ok(Self {
             site: Site::new(NAME, common)?,
-            path: format!("/v1/{sid}/rcs/events"),
+            sid,
             basic: header(NAME, "basic", &basic, dress)?,
             api_key: header(NAME, "api_key", &api_key, str::to_owned)?,
         })
@@ -104,7 +104,17 @@ impl Upstream for KaleyraUpstream {
         let to = crate::phone::with_plus(change.user.as_str())?;
         let event = Event { from, to: to.as_str(), composing: Nothing {} };
         let body = serde_json::to_vec(&event).expect("texts can always be written as JSON");
-        let mut request = post_json(self.site.base.at(&self.path)?, body);
+        let path = format!("/v1/{}/rcs/events", self.sid);
+        let mut request = post_json(self.site.base.at(&path)?, body);
+        self.authorize(request.headers_mut(), fresh).then_some(request)
+    }
+
+    fn pass(&self, passing: Passing<'_>, fresh: &Fresh<'_>) -> Option<Request<Bytes>> {
+        let (_, rest) = split_sid(passing.path)?;
+        let path = format!("/v1/{}{rest}", self.sid);
+        let rename = |name: &str, text: &str| if name == "from" { (passing.rename)(text) } else { None };
+        let lead = splice::rename(&passing.lead, rename);
+        let mut request = passing.request(&self.site.base, &path, passing.query().as_deref(), lead)?;
         self.authorize(request.headers_mut(), fresh).then_some(request)
     }
 

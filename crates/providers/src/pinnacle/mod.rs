@@ -25,6 +25,13 @@ pub use webhook::PinnacleWebhook;
 
 const NAME: &str = "pinnacle";
 
+/// The header that authenticates.
+const KEY: &str = "pinnacle-api-key";
+
+/// The paths of typing calls, that of current SDKs first, and of messages.
+const TYPING_PATHS: [&str; 2] = ["/messages/send/typing", "/messages/typing"];
+const MESSAGE_PATH: &str = "/messages/send/rcs";
+
 /// The Pinnacle door.
 #[derive(Debug)]
 pub struct Pinnacle {
@@ -63,7 +70,7 @@ impl Pinnacle {
 
     /// The account of the key, which must be one that is served under this prefix.
     fn authenticate(&self, headers: &HeaderMap, prefix: &str) -> Result<AccountId, Rejection> {
-        let key = head::single(headers, "pinnacle-api-key").unwrap_or_default();
+        let key = head::single(headers, KEY).unwrap_or_default();
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
         owner.filter(|owner| self.accounts[owner.0].prefix == prefix).ok_or(Rejection::Unauthenticated)
     }
@@ -102,10 +109,17 @@ impl Pinnacle {
         })
     }
 
+    /// The longest of the accounts' prefixes that a path, of whatever call, is under; mostly empty.
+    fn prefix_of(&self, path: &str) -> &str {
+        let prefixes = self.accounts.iter().map(|account| account.prefix.as_str());
+        let prefixes = prefixes.filter(|prefix| strip_prefix(path, prefix).is_some());
+        prefixes.max_by_key(|prefix| prefix.len()).unwrap_or_default()
+    }
+
     fn route<'p>(&self, path: &'p str) -> Result<(&'p str, Endpoint), Rejection> {
         match self.split(path) {
-            Some((prefix, "/messages/send/typing" | "/messages/typing")) => Ok((prefix, Endpoint::Typing)),
-            Some((prefix, "/messages/send/rcs")) => Ok((prefix, Endpoint::Message)),
+            Some((prefix, path)) if TYPING_PATHS.contains(&path) => Ok((prefix, Endpoint::Typing)),
+            Some((prefix, MESSAGE_PATH)) => Ok((prefix, Endpoint::Message)),
             _ => Err(Rejection::UnknownPath),
         }
     }
@@ -150,6 +164,20 @@ impl Provider for Pinnacle {
         Ok(call)
     }
 
+    fn identify(&self, head: &Parts, _: Timestamp) -> Result<AccountId, Rejection> {
+        self.authenticate(&head.headers, self.prefix_of(head.uri.path()))
+    }
+
+    fn is_meant(&self, head: &Parts) -> bool {
+        let is_known = !self.accounts.is_empty() && !head::is_own_path(head.uri.path());
+        is_known && head::is_sent(&head.headers, KEY)
+    }
+
+    fn path_inside<'p>(&self, account: AccountId, path: &'p str) -> &'p str {
+        let account = self.accounts.get(account.0);
+        account.and_then(|account| strip_prefix(path, &account.prefix)).unwrap_or(path)
+    }
+
     fn refuse(&self, _: &Parts, refusal: &Refusal) -> Response<Bytes> {
         wire::refused(&refusal.rejection)
     }
@@ -169,6 +197,11 @@ impl Provider for Pinnacle {
         );
         Some(Example { title: "Pinnacle: an agent types", command })
     }
+}
+
+/// What follows the prefix of a path that is under it.
+fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))
 }
 
 fn is_plain_path(path: &str) -> bool {

@@ -5,18 +5,15 @@ use http::{HeaderMap, HeaderValue, Request};
 use serde::Serialize;
 use typingd_core::Role;
 
-use super::{NAME, request};
+use super::{KEY, MESSAGE_PATH, NAME, TYPING_PATHS, request};
 use crate::chat_state::ChatState;
-use crate::json::Json;
+use crate::json::{Json, splice};
 use crate::keys::Secret;
 use crate::phone;
 use crate::upstream::{
-    self, Accepted, Answer, Change, Display, Fresh, RefusalKind, Refused, Site, Unusable, Upstream,
+    self, Accepted, Answer, Change, Display, Fresh, Passing, RefusalKind, Refused, Site, Unusable, Upstream,
     by_status, header, post_json,
 };
-
-/// The path of current SDKs.
-const PATH: &str = "/messages/send/typing";
 
 /// Settings of an account at Pinnacle.
 #[derive(Clone, Debug)]
@@ -70,7 +67,7 @@ impl Upstream for PinnacleUpstream {
     }
 
     fn authorize(&self, headers: &mut HeaderMap, _: &Fresh<'_>) -> bool {
-        headers.insert("pinnacle-api-key", self.api_key.clone());
+        headers.insert(KEY, self.api_key.clone());
         true
     }
 
@@ -83,7 +80,17 @@ impl Upstream for PinnacleUpstream {
         let to = phone::with_plus(change.user.as_str())?;
         let body = serde_json::to_vec(&Typing { agent_id, to: to.as_str() });
         let body = body.expect("texts can always be written as JSON");
-        let mut request = post_json(self.site.base.at(PATH)?, body);
+        let mut request = post_json(self.site.base.at(TYPING_PATHS[0])?, body);
+        self.authorize(request.headers_mut(), fresh).then_some(request)
+    }
+
+    fn pass(&self, passing: Passing<'_>, fresh: &Fresh<'_>) -> Option<Request<Bytes>> {
+        let rename = |name: &str, text: &str| {
+            if names_agent(passing.path, name, text) { (passing.rename)(text) } else { None }
+        };
+        let lead = splice::rename(&passing.lead, rename);
+        let query = passing.query();
+        let mut request = passing.request(&self.site.base, passing.path, query.as_deref(), lead)?;
         self.authorize(request.headers_mut(), fresh).then_some(request)
     }
 
@@ -105,5 +112,18 @@ impl Upstream for PinnacleUpstream {
             kind => kind,
         };
         Err(Refused::of(kind, answer, None))
+    }
+}
+
+/// Whether a member of a call's body names an agent: a message's `from` does, and that of a call not known here where it
+/// looks like one.
+fn names_agent(path: &str, member: &str, text: &str) -> bool {
+    if TYPING_PATHS.contains(&path) {
+        return member == "agentId";
+    }
+    match member {
+        "from" => path == MESSAGE_PATH || text.starts_with("agent_"),
+        "agentId" | "agent_id" => path != MESSAGE_PATH,
+        _ => false,
     }
 }

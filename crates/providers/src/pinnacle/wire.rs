@@ -12,11 +12,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use typingd_core::User;
 
+use crate::json::{self, Json, Object};
 use crate::rejection::{Fault, Rejection};
 use crate::{Receipt, answer};
 
 /// What a caller is told to wait where the provider behind us says 429.
 const UPSTREAM_RETRY_AFTER_S: u32 = 1;
+
+/// The longest text of the provider's that is repeated, in bytes.
+const MAX_TEXT: usize = 1024;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,16 +95,43 @@ pub(super) fn message_accepted(sender: &str, recipient: &User, receipt: &Receipt
 
 pub(super) fn refused(rejection: &Rejection) -> Response<Bytes> {
     let status = status(rejection);
-    let body = if status == StatusCode::BAD_REQUEST {
-        Failure { error: "the request is not valid".to_owned(), details: Some(details(rejection)) }
-    } else {
-        Failure { error: rejection.to_string(), details: None }
+    let own = || match status {
+        StatusCode::BAD_REQUEST => {
+            Failure { error: "the request is not valid".to_owned(), details: Some(details(rejection)) }
+        }
+        _ => Failure { error: rejection.to_string(), details: None },
     };
+    let body = of_pinnacle(rejection, status).unwrap_or_else(own);
     let mut response = answer::refusal(status, &body, rejection);
     if status == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().entry(RETRY_AFTER).or_insert(UPSTREAM_RETRY_AFTER_S.into());
     }
     response
+}
+
+/// Pinnacle's own verdict, where that is what its API answers.
+fn of_pinnacle(rejection: &Rejection, status: StatusCode) -> Option<Failure> {
+    let Rejection::Upstream { body, .. } = rejection else { return None };
+    let json = json::parse(body.as_bytes()).ok()?;
+    let text = |name: &str| json.at(&[name])?.as_str().filter(|text| text.len() <= MAX_TEXT);
+    let error = text("error")?.to_owned();
+    let details = (status == StatusCode::BAD_REQUEST).then(|| {
+        let description = text("description").unwrap_or(&error).to_owned();
+        Details { description, errors: said_errors(json.at(&["errors"])) }
+    });
+    Some(Failure { error, details })
+}
+
+/// What Pinnacle says is wrong, as far as it is said as its reference has it.
+fn said_errors(errors: Option<&Json<'_>>) -> Errors {
+    let texts = |of: Option<&Json<'_>>| {
+        let texts = of.and_then(|of| of.at(&["errors"])).and_then(Json::as_array).unwrap_or_default();
+        texts.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+    };
+    let properties = errors.and_then(|errors| errors.at(&["properties"])).and_then(Json::as_object);
+    let properties = properties.into_iter().flat_map(Object::iter);
+    let by_field = |(name, of): (&str, &Json<'_>)| (name.to_owned(), FieldErrors { errors: texts(Some(of)) });
+    Errors { errors: texts(errors), properties: properties.map(by_field).collect() }
 }
 
 fn status(rejection: &Rejection) -> StatusCode {

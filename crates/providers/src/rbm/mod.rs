@@ -157,6 +157,14 @@ impl Provider for Rbm {
         }
     }
 
+    fn identify(&self, head: &Parts, _: Timestamp) -> Result<AccountId, Rejection> {
+        self.authenticate(&head.headers)
+    }
+
+    fn is_meant(&self, head: &Parts) -> bool {
+        !self.accounts.is_empty() && path::is_googles(head.uri.path())
+    }
+
     fn refuse(&self, _: &Parts, refusal: &Refusal) -> Response<Bytes> {
         wire::refused(&refusal.rejection)
     }

@@ -11,6 +11,22 @@ use crate::rejection::{FaultKind, Faults, Rejection};
 const AGENT: &str = "an agent's id, of 1 to 255 bytes without control characters";
 const ID: &str = "an id of 1 to 255 bytes without control characters";
 
+/// Where Google's API has its calls: each of these, and what follows it after a slash or a colon.
+const GOOGLES: [&str; 6] = [
+    "/upload/v1/files",
+    "/v1/agents",
+    "/v1/dialogflowMessages",
+    "/v1/files",
+    "/v1/phones",
+    "/v1/users:batchGet",
+];
+
+/// Whether a path is one of Google's, known here or not.
+pub(super) fn is_googles(path: &str) -> bool {
+    let follows = |rest: &str| rest.is_empty() || rest.starts_with(['/', ':']);
+    GOOGLES.iter().any(|base| path.strip_prefix(base).is_some_and(follows))
+}
+
 /// The two calls that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {

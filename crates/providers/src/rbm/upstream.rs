@@ -13,7 +13,7 @@ use crate::keys::Secret;
 use crate::phone;
 use crate::upstream::{
     self, Accepted, Answer, AssertionSigner, BaseUrl, Bearer, Change, Claims, Display, Fresh, GoogleError,
-    JwtBearer, RefusalKind, Refused, Site, Unusable, Upstream, by_status, post_json,
+    JwtBearer, Passing, RefusalKind, Refused, Site, Unusable, Upstream, by_status, post_json, query,
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/rcsbusinessmessaging";
@@ -128,6 +128,13 @@ impl Upstream for RbmUpstream {
         query.append_pair("eventId", &fresh.id.to_string()).append_pair("agentId", agent);
         let path = format!("/v1/phones/{}/agentEvents?{}", user.as_str(), query.finish());
         let mut request = post_json(self.site.base.at(&path)?, br#"{"eventType":"IS_TYPING"}"#.to_vec());
+        self.authorize(request.headers_mut(), fresh).then_some(request)
+    }
+
+    fn pass(&self, passing: Passing<'_>, fresh: &Fresh<'_>) -> Option<Request<Bytes>> {
+        let query = passing.query();
+        let query = query.as_deref().map(|query| query::rename(query, "agentId", passing.rename));
+        let mut request = passing.request(&self.site.base, passing.path, query.as_deref(), None)?;
         self.authorize(request.headers_mut(), fresh).then_some(request)
     }
 

@@ -1,5 +1,7 @@
 //! What this door answers, in the words that Google's APIs have in common (AIP-193).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
@@ -7,7 +9,9 @@ use serde::Serialize;
 
 use super::path::Target;
 use super::request::{Event, EventType};
+use crate::json;
 use crate::rejection::{Fault, Rejection};
+use crate::upstream::GoogleError;
 use crate::{Receipt, answer};
 
 #[derive(Serialize)]
@@ -36,7 +40,7 @@ struct Failure {
 struct Status {
     code: u16,
     message: String,
-    status: &'static str,
+    status: Cow<'static, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     details: Vec<BadRequest>,
 }
@@ -97,8 +101,19 @@ pub(super) fn refused(rejection: &Rejection) -> Response<Bytes> {
         }],
         _ => Vec::new(),
     };
-    let error = Status { code: code.as_u16(), message: rejection.to_string(), status, details };
+    let own = || (code, status.into(), rejection.to_string());
+    let (code, status, message) = of_google(rejection).unwrap_or_else(own);
+    let error = Status { code: code.as_u16(), message, status, details };
     answer::refusal(code, &Failure { error }, rejection)
+}
+
+/// Google's own verdict, where that is what its APIs answer.
+fn of_google(rejection: &Rejection) -> Option<(StatusCode, Cow<'static, str>, String)> {
+    let Rejection::Upstream { status, body, .. } = rejection else { return None };
+    let code = answer::of_refusal(*status)?;
+    let json = json::parse(body.as_bytes()).ok()?;
+    let error = GoogleError::read(&json)?;
+    Some((code, error.status.to_owned().into(), error.message.to_owned()))
 }
 
 fn violation(fault: &Fault) -> FieldViolation {
@@ -130,7 +145,8 @@ fn code_and_status(rejection: &Rejection) -> (StatusCode, &'static str) {
     }
 }
 
-/// What the provider behind us said, where it concerns the caller. Its trouble with our credentials does not.
+/// What the provider behind us said by its status alone, where that concerns the caller. Its trouble with our
+/// credentials does not.
 fn upstream(status: u16) -> (StatusCode, &'static str) {
     match status {
         400 => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),

@@ -7,7 +7,7 @@ use crate::head;
 use crate::rejection::Rejection;
 
 /// The largest JSON part, in bytes. The body may be larger, for a file's sake.
-const MAX_JSON: usize = 64 * 1024;
+pub(super) const MAX_JSON: usize = 64 * 1024;
 
 /// A request's body, taken apart.
 pub(super) struct Form<'b> {

@@ -6,23 +6,26 @@ use super::{Account, AuthorizationContext};
 use crate::head;
 use crate::rejection::{Bar, Rejection};
 
+/// The header that names the org.
+pub(super) const ORG_ID: &str = "OrgId";
+
 /// How much of an org's id counts: an id of 18 characters ends in a checksum of 3.
-const ORG_ID: usize = 15;
+const ORG_ID_LENGTH: usize = 15;
 
 const CONTEXT: &str = "AuthorizationContext";
 
 /// The part of an org's id that counts; `None` where it is not an org's id.
 pub(super) fn short_org_id(id: &str) -> Option<&str> {
-    let is_id =
-        [ORG_ID, ORG_ID + 3].contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_id { id.get(..ORG_ID) } else { None }
+    let is_id = [ORG_ID_LENGTH, ORG_ID_LENGTH + 3].contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_id { id.get(..ORG_ID_LENGTH) } else { None }
 }
 
 /// The part that counts of the org's id that was sent.
 pub(super) fn org_id(headers: &HeaderMap) -> Result<&str, Rejection> {
     let expected = "an org's id of 15 or 18 letters and digits";
-    let id = required(headers, "OrgId", expected)?;
-    short_org_id(id).ok_or(Rejection::BadHeader { name: "OrgId", expected })
+    let id = required(headers, ORG_ID, expected)?;
+    short_org_id(id).ok_or(Rejection::BadHeader { name: ORG_ID, expected })
 }
 
 /// The caller's name for the request, which is not read.

@@ -45,8 +45,8 @@ pub(super) enum Event {
     DeliveryFailed,
 }
 
-/// Reads a JSON part that came with so many attachments.
-pub(super) fn read<'j>(json: &'j Json<'_>, attachments: usize) -> Result<Interaction<'j>, Refusal> {
+/// Reads a JSON part that came with so many attachments; `None` where those are not looked at.
+pub(super) fn read<'j>(json: &'j Json<'_>, attachments: Option<usize>) -> Result<Interaction<'j>, Refusal> {
     let body = Fields::of_body(json)?;
     let mut faults = Faults::default();
     let to = text_within(&body, &mut faults, "to", 240, TO);
@@ -56,7 +56,9 @@ pub(super) fn read<'j>(json: &'j Json<'_>, attachments: usize) -> Result<Interac
     let _ = body.optional(&mut faults, "routingAttributes", "an object of strings", |attributes| {
         attributes.as_object()?.iter().all(|(_, value)| value.as_str().is_some()).then_some(())
     });
-    check_attachments(&mut faults, attachments, event);
+    if let Some(attachments) = attachments {
+        check_attachments(&mut faults, attachments, event);
+    }
     faults.none().map_err(|rejection| Refusal { rejection, reference: id.map(str::to_owned) })?;
     let whole = (|| Some(Interaction { to: to?, from: from?, id: id?, event: event? }))();
     Ok(whole.expect("what could not be read left a fault"))

@@ -23,6 +23,7 @@ use typingd_core::{Marks, Role, Signal, User};
 use self::connected_app::Issuers;
 use self::form::Form;
 use self::interaction::{Event, Interaction};
+use self::lead::Lead;
 use self::oauth::Holder;
 use crate::account::{self, Patterns};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
@@ -31,9 +32,11 @@ use crate::{AccountId, Call, Caller, Example, Provider, head, json};
 
 mod assertion;
 mod connected_app;
+mod example;
 mod form;
 mod headers;
 mod interaction;
+mod lead;
 mod multipart;
 mod oauth;
 mod token;
@@ -45,6 +48,7 @@ pub use connected_app::{ConnectedApp, ConnectedApps};
 pub use token::TokenKeys;
 pub use upstream::{Credentials, SalesforceUpstream, UpstreamAccount};
 
+/// The path that every published connector calls, and the one that the reference prints.
 const PATHS: [&str; 2] = ["/api/v1/interactions", "/v1/interactions"];
 
 /// The largest body: a file and what is said about it.
@@ -119,8 +123,13 @@ impl Salesforce {
         Ok(Self { accounts, tokens, issuers, token_keys: token_keys.clone(), all_send_context })
     }
 
-    /// Whose token and org these are. The same work is done for every wrong token.
-    fn authenticate(&self, headers: &HeaderMap, org_id: &str, now: Timestamp) -> Result<Holder, Rejection> {
+    /// Whose token and, where one is sent, org these are. The same work is done for every wrong token.
+    fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        org_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Holder, Rejection> {
         let token = head::authorization(headers, "Bearer").filter(|token| !token.is_empty());
         let presented = token.unwrap_or_default();
         let configured = self.tokens.get(presented.as_bytes()).map(|id| (*id, None));
@@ -129,8 +138,24 @@ impl Salesforce {
         // Who gave any assertion for its token keeps the org that its connector is set to.
         let is_anybodys = configured.is_none()
             && holder.as_ref().is_some_and(|(id, _)| self.accounts[id.0].takes_anybody());
-        let is_their_org = is_anybodys || headers::short_org_id(holders_org) == Some(org_id);
+        let is_theirs = |org_id| headers::short_org_id(holders_org) == Some(org_id);
+        let is_their_org = is_anybodys || org_id.is_none_or(is_theirs);
         holder.filter(|_| token.is_some() && is_their_org).ok_or(Rejection::Unauthenticated)
+    }
+
+    /// Reads a JSON part that came with so many attachments; `None` where those are not looked at.
+    fn interaction(
+        &self,
+        account: &Account,
+        head: &Parts,
+        json: &[u8],
+        attachments: Option<usize>,
+    ) -> Result<Call, Refusal> {
+        let json = json::parse(json)?;
+        let interaction = interaction::read(&json, attachments)?;
+        let refusal = |rejection| Refusal { rejection, reference: Some(interaction.id.to_owned()) };
+        self.check_agent(account, &head.headers, interaction.to).map_err(refusal)?;
+        Ok(call(account, &interaction))
     }
 
     fn check_agent(&self, account: &Account, headers: &HeaderMap, agent: &str) -> Result<(), Rejection> {
@@ -184,7 +209,7 @@ impl Provider for Salesforce {
         if self.all_send_context {
             headers::context(&head.headers)?;
         }
-        let (id, granted) = self.authenticate(&head.headers, org_id, now)?;
+        let (id, granted) = self.authenticate(&head.headers, Some(org_id), now)?;
         headers::check_context(&self.accounts[id.0], granted.as_deref(), &head.headers)?;
         if !head::is_media_type(&head.headers, "multipart/form-data") {
             return Err(Rejection::UnsupportedMediaType);
@@ -196,11 +221,48 @@ impl Provider for Salesforce {
         let Caller::Account(id) = caller else { return self.grant(head, body, now) };
         let account = &self.accounts[id.0];
         let form = Form::read(&head.headers, body)?;
-        let json = json::parse(form.json)?;
-        let interaction = interaction::read(&json, form.attachments)?;
-        let refusal = |rejection| Refusal { rejection, reference: Some(interaction.id.to_owned()) };
-        self.check_agent(account, &head.headers, interaction.to).map_err(refusal)?;
-        Ok(call(account, &interaction))
+        self.interaction(account, head, form.json, Some(form.attachments))
+    }
+
+    fn identify(&self, head: &Parts, now: Timestamp) -> Result<AccountId, Rejection> {
+        // Most of an org's API knows no such header.
+        let is_sent = head::is_sent(&head.headers, headers::ORG_ID);
+        let org_id = if is_sent { Some(headers::org_id(&head.headers)?) } else { None };
+        self.authenticate(&head.headers, org_id, now).map(|(id, _)| id)
+    }
+
+    fn is_meant(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        let token = head::authorization(&head.headers, "Bearer").unwrap_or_default();
+        // Whoever shows a token that has ended is to hear so from us.
+        let is_token = || {
+            !token.is_empty()
+                && (self.tokens.get(token.as_bytes()).is_some()
+                    || self.holder(token, Timestamp::MIN).is_some())
+        };
+        let is_of_org = !self.accounts.is_empty() && path.starts_with("/services/") && !oauth::owns(path);
+        is_of_org && (head::is_sent(&head.headers, headers::ORG_ID) || is_token())
+    }
+
+    fn is_lead(&self, head: &Parts, so_far: &[u8]) -> bool {
+        let is_interaction = PATHS.contains(&head.uri.path());
+        is_interaction && Lead::read(&head.headers, so_far).is_some_and(|lead| lead.is_followed)
+    }
+
+    fn decode_lead(
+        &self,
+        caller: Caller,
+        head: &Parts,
+        lead: &Bytes,
+        now: Timestamp,
+    ) -> Result<Call, Refusal> {
+        let found = Lead::read(&head.headers, lead).filter(|lead| lead.is_followed);
+        match (caller, found) {
+            (Caller::Account(id), Some(lead)) => {
+                self.interaction(&self.accounts[id.0], head, lead.json, None)
+            }
+            _ => self.decode(caller, head, lead, now),
+        }
     }
 
     fn refuse(&self, head: &Parts, refusal: &Refusal) -> Response<Bytes> {
@@ -213,29 +275,7 @@ impl Provider for Salesforce {
     }
 
     fn example(&self, account: AccountId, base_url: &str) -> Option<Example> {
-        let account = self.accounts.get(account.0).filter(|account| account::is_plain(&account.org_id))?;
-        let (org_id, agent) = (&account.org_id, account.common.example_agent("desk"));
-        let context = match account.authorization_context {
-            AuthorizationContext::Absent => String::new(),
-            AuthorizationContext::Required => {
-                let shown = || account.contexts.iter().filter(|(name, _)| account::is_plain(name));
-                let (name, _) =
-                    shown().find(|(_, agents)| agents.contain(agent)).or_else(|| shown().next())?;
-                format!("\n  -H 'AuthorizationContext: {name}' \\")
-            }
-        };
-        let command = format!(
-            r#"curl {base_url}/api/v1/interactions \
-  -H "Authorization: Bearer $SALESFORCE_TOKEN" \
-  -H 'OrgId: {org_id}' -H 'RequestId: 1' \{context}
-  -F 'json={{"to":"{agent}","from":"David Wood",
-    "interactions":[{{"timestamp":1688190840000,
-    "interactionType":"EntryInteraction",
-    "payload":{{"id":"'$(date +%s%N)'",
-    "entryType":"TypingStartedIndicator",
-    "timestamp":1688190840000}}}}]}};type=application/json'"#
-        );
-        Some(Example { title: "Salesforce: an end user types", command })
+        example::typing(self.accounts.get(account.0)?, base_url)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A `multipart/form-data` body (RFC 7578 over RFC 2046), read whole.
+//! A `multipart/form-data` body (RFC 7578 over RFC 2046), read whole or by its first part.
 //!
 //! This knows delimiters, part headers and part names; it refuses to know what the parts mean, and it ignores file
 //! names and the parts' media types. The body is complete and bounded before it comes here, so reading it is a search
@@ -26,6 +26,8 @@ const MAX_BOUNDARY: usize = 70;
 pub(super) struct Part<'b> {
     /// The field it stands for.
     pub(super) name: Cow<'b, [u8]>,
+    /// Where in the body its content begins.
+    pub(super) at: usize,
     /// All that is in it.
     pub(super) content: &'b [u8],
 }
@@ -43,7 +45,7 @@ pub(super) fn boundary<'r>(content_type: &'r str, body: &'r [u8]) -> Result<Cow<
 
 /// The body's parts, in their order.
 pub(super) fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Vec<Part<'b>>, Rejection> {
-    let delimiter = [b"\r\n--", boundary].concat();
+    let delimiter = delimiter(boundary);
     let delimiters = memmem::Finder::new(&delimiter);
     let first = without_empty_line(body).strip_prefix(&delimiter[2..]);
     let mut rest = first.ok_or(malformed("the body does not begin with its boundary"))?;
@@ -60,9 +62,34 @@ pub(super) fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Vec<Part<'b>>
         }
         let part = rest.strip_prefix(b"\r\n").ok_or(malformed("something follows a boundary on its line"))?;
         let end = delimiters.find(part).ok_or(malformed("the body is cut off: a part does not end"))?;
-        parts.push(read_part(&part[..end])?);
+        parts.push(read_part(&part[..end], body.len() - part.len())?);
         rest = &part[end + delimiter.len()..];
     }
+}
+
+/// The first part of a body that may not have come whole, and what follows its delimiter: where it has this name, is
+/// complete, and has at most so many bytes in it. Of a longer body no more is looked at.
+pub(super) fn first<'b>(
+    body: &'b [u8],
+    boundary: &[u8],
+    name: &[u8],
+    most: usize,
+) -> Option<(Part<'b>, &'b [u8])> {
+    let delimiter = delimiter(boundary);
+    let part = without_empty_line(body).strip_prefix(&delimiter[2..])?.strip_prefix(b"\r\n")?;
+    let at = body.len() - part.len();
+    let content = end_of_head(part)? + 4;
+    if read_part(&part[..content], at).ok()?.name.as_ref() != name {
+        return None;
+    }
+    let window = &part[..part.len().min(content + most + delimiter.len())];
+    let end = memmem::find(window, &delimiter)?;
+    Some((read_part(&part[..end], at).ok()?, &part[end + delimiter.len()..]))
+}
+
+/// What separates a part from what went before it.
+fn delimiter(boundary: &[u8]) -> Vec<u8> {
+    [b"\r\n--", boundary].concat()
 }
 
 fn malformed(why: &'static str) -> Rejection {
@@ -86,17 +113,21 @@ fn is_boundary(text: &[u8]) -> bool {
         && !text.ends_with(b" ")
 }
 
-fn read_part(part: &[u8]) -> Result<Part<'_>, Rejection> {
-    let start = &part[..part.len().min(MAX_PART_HEAD + 4)];
-    let end =
-        memmem::find(start, b"\r\n\r\n").ok_or(malformed("a part's headers do not end within 8 KiB"))?;
+/// Where the last line of a part's headers ends, before the empty line.
+fn end_of_head(part: &[u8]) -> Option<usize> {
+    memmem::find(&part[..part.len().min(MAX_PART_HEAD + 4)], b"\r\n\r\n")
+}
+
+/// Reads a part that begins at this place of the body.
+fn read_part(part: &[u8], at: usize) -> Result<Part<'_>, Rejection> {
+    let end = end_of_head(part).ok_or(malformed("a part's headers do not end within 8 KiB"))?;
     let disposition = disposition(&part[..end + 2])?;
     let (kind, parameters) = disposition.split_at(memchr(b';', disposition).unwrap_or(disposition.len()));
     if !kind.trim_ascii().eq_ignore_ascii_case(b"form-data") {
         return Err(malformed("a part is not form-data"));
     }
     let name = parameter(parameters, "name")?.ok_or(malformed("a part has no name"))?;
-    Ok(Part { name, content: &part[end + 4..] })
+    Ok(Part { name, at: at + end + 4, content: &part[end + 4..] })
 }
 
 /// The value of the one `Content-Disposition` among a part's headers, each of which ends in CRLF.

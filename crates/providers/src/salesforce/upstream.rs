@@ -15,16 +15,15 @@ use typingd_core::Role;
 
 use super::NAME;
 use super::headers::short_org_id;
+use super::{PATHS, lead};
 use crate::chat_state::ChatState;
-use crate::json::Json;
+use crate::json::{Json, splice};
 use crate::keys::Secret;
 use crate::upstream::{
     self, Accepted, Answer, AssertionSigner, BaseUrl, Bearer, Change, Claims, Display, Fresh, JwtBearer,
-    Refresh, RefusalKind, Refused, Site, Unusable, Upstream, by_status, post_json,
+    Passing, Refresh, RefusalKind, Refused, Site, Unusable, Upstream, by_status, post_json,
 };
 
-/// The path that every published connector calls.
-const PATH: &str = "/api/v1/interactions";
 const TOKEN_PATH: &str = "/services/oauth2/token";
 
 /// What stands between the parts. It cannot stand in the JSON part, which has no line break.
@@ -205,12 +204,19 @@ impl Upstream for SalesforceUpstream {
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"json\"\r\n\
              Content-Type: application/json\r\n\r\n{json}\r\n--{BOUNDARY}--\r\n"
         );
-        let mut request = post_json(self.site.base.at(PATH)?, body.into_bytes());
+        let mut request = post_json(self.site.base.at(PATHS[0])?, body.into_bytes());
         let headers = request.headers_mut();
         let media_type = format!("multipart/form-data; boundary={BOUNDARY}");
         headers.insert(CONTENT_TYPE, media_type.parse().ok()?);
         headers.insert("requestid", id.parse().ok()?);
         self.authorize(headers, fresh).then_some(request)
+    }
+
+    fn pass(&self, passing: Passing<'_>, fresh: &Fresh<'_>) -> Option<Request<Bytes>> {
+        let lead = rename(&passing);
+        let query = passing.query();
+        let mut request = passing.request(&self.site.base, passing.path, query.as_deref(), lead)?;
+        self.authorize(request.headers_mut(), fresh).then_some(request)
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Result<Accepted, Refused> {
@@ -230,6 +236,15 @@ impl Upstream for SalesforceUpstream {
         let code = code.map(|code| code.to_string());
         Err(Refused::of(kind, answer, code.as_deref()).of_token(answer.status, self.tokens().is_some()))
     }
+}
+
+/// The lead with the channel address by the org's name, where that is another.
+fn rename(passing: &Passing<'_>) -> Option<Vec<u8>> {
+    let json = lead::json_part(&passing.head.headers, &passing.lead)?;
+    let (before, after) = (passing.lead.get(..json.start)?, passing.lead.get(json.end..)?);
+    let to = |name: &str, text: &str| if name == "to" { (passing.rename)(text) } else { None };
+    let json = splice::rename(passing.lead.get(json)?, to)?;
+    Some([before, &json, after].concat())
 }
 
 fn is_name(text: &str) -> bool {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::json::{self, Json};
 use crate::rejection::{Bar, Fault, FaultKind, Refusal, Rejection};
 use crate::{Receipt, answer};
 
@@ -25,7 +26,7 @@ struct Refused<'a> {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    code: u16,
+    code: u64,
     message: String,
 }
 
@@ -41,9 +42,23 @@ pub(super) fn accepted(id: &str, receipt: &Receipt) -> Response<Bytes> {
 /// Says no.
 pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
     let Refusal { rejection, reference } = refusal;
-    let (status, code) = status_and_code(rejection);
-    let body = Refused { success: false, id: reference.as_deref(), code, message: message(rejection) };
+    let own = || {
+        let (status, code) = status_and_code(rejection);
+        (status, code.into(), message(rejection))
+    };
+    let (status, code, message) = of_org(rejection).unwrap_or_else(own);
+    let body = Refused { success: false, id: reference.as_deref(), code, message };
     answer::refusal(status, &body, rejection)
+}
+
+/// The org's own verdict, where that is what its API answers.
+fn of_org(rejection: &Rejection) -> Option<(StatusCode, u64, String)> {
+    let Rejection::Upstream { status, body, .. } = rejection else { return None };
+    let status = answer::of_refusal(*status)?;
+    let json = json::parse(body.as_bytes()).ok()?;
+    let code = json.at(&["code"])?.as_u64()?;
+    let message = json.at(&["message"]).and_then(Json::as_str);
+    Some((status, code, message.map_or_else(|| rejection.to_string(), str::to_owned)))
 }
 
 /// What is called an agent elsewhere is a channel address here.

@@ -8,7 +8,8 @@ use crate::json::Json;
 pub(crate) struct GoogleError<'j> {
     /// The canonical code's name.
     pub(crate) status: &'j str,
-    message: &'j str,
+    /// What it says to people.
+    pub(crate) message: &'j str,
     /// The reason, for a program, where a detail has one.
     reason: Option<&'j str>,
 }

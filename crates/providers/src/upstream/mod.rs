@@ -3,11 +3,14 @@
 //! This knows requests and answers as values. It refuses to know connections, clocks, keys and when to send: what must
 //! be new each time comes in as [`Fresh`], an answer as [`Answer`], and whoever holds the socket decides what a
 //! refusal does to the next call. What is sent here can be read by the provider's own door: `decode(forward(change))`
-//! gives the signal back for every change that the wire can say, and for the others there is no request.
+//! gives the signal back for every change that the wire can say, and for the others there is no request. A request that
+//! came to the door can be passed on, too ([`Upstream::pass`]): what the door understood of it, the provider will.
 
 mod account;
 mod bearer;
 mod google;
+mod pass;
+pub(crate) mod query;
 mod refused;
 mod retry_after;
 mod token;
@@ -23,7 +26,8 @@ use typingd_core::{Role, User};
 use uuid::Uuid;
 
 pub use account::{Account, Unusable};
-pub use refused::{RefusalKind, Refused};
+pub use pass::Passing;
+pub use refused::{RefusalKind, Refused, rejection};
 pub use token::{AccessToken, AssertionSigner, JwtBearer};
 
 pub(crate) use account::{BaseUrl, Site, header};
@@ -63,6 +67,11 @@ pub trait Upstream: fmt::Debug + Send + Sync {
 
     /// The request that tells the provider; `None` where its wire cannot say this, of these two.
     fn forward(&self, change: &Change<'_>, fresh: &Fresh<'_>) -> Option<Request<Bytes>>;
+
+    /// A request that came to a door as the provider is to have it: with this account's credentials in place of the
+    /// caller's, the agent by the provider's name, and otherwise as it was; `None` where no request can be made of it.
+    /// What of the body follows the lead is to follow unchanged. Never panics, whatever the bytes.
+    fn pass(&self, passing: Passing<'_>, fresh: &Fresh<'_>) -> Option<Request<Bytes>>;
 
     /// What an answer means. Never panics, whatever the bytes.
     ///

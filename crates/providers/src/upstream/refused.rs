@@ -6,6 +6,10 @@ use http::StatusCode;
 
 use super::Answer;
 use super::retry_after::retry_after;
+use crate::rejection::Rejection;
+
+/// As much of a refusal's body as a caller is told, in bytes.
+const BODY_LIMIT: usize = 4 * 1024;
 
 /// A provider's refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,21 @@ impl Refused {
         let is_refused = self.kind == RefusalKind::Credential && status == StatusCode::UNAUTHORIZED;
         Self { is_token_spent: is_granted && is_refused, ..self }
     }
+}
+
+/// The refusal of a call that the provider refused so, for a caller that wants to hear it: with the beginning of the
+/// provider's body as text.
+#[must_use]
+pub fn rejection(refused: &Refused, status: StatusCode, body: &[u8]) -> Rejection {
+    // No character is longer than four bytes: the one that stands across the limit is whole here.
+    let start = &body[..body.len().min(BODY_LIMIT + 4)];
+    let mut body = String::from_utf8_lossy(start).into_owned();
+    body.truncate(body.floor_char_boundary(BODY_LIMIT));
+    let in_seconds = |wait: Duration| {
+        let rounded = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        u32::try_from(rounded).unwrap_or(u32::MAX)
+    };
+    Rejection::Upstream { status: status.as_u16(), body, retry_after_s: refused.retry_after.map(in_seconds) }
 }
 
 /// Whom a status concerns where the body does not tell. What 403 and 404 mean differs from provider to provider. Other

@@ -54,6 +54,11 @@ fn google(token_uri: &str) -> Result<rbm::RbmUpstream, Unusable> {
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
+/// An account at Google that has no token until one is granted.
+pub(crate) fn google_without_token() -> rbm::RbmUpstream {
+    google(TOKEN_URI).expect("the settings are right")
+}
+
 fn read(upstream: &dyn Upstream, status: u16, body: &str) -> Result<AccessToken, Refused> {
     let answer = Answer {
         status: StatusCode::from_u16(status).expect("it is a status"),

@@ -16,7 +16,7 @@
 //! agent acme/kaleyra/kio_rcs/+14155550190 composing 20000ms
 //! ```
 //!
-//! `given` names what only the gateway or an upstream can cause. The answer's headers are all there are, in any order.
+//! `given` names what only the gateway or an upstream can cause; `upstream 429/7 no` is a 429 with a wait of 7 s. The answer's headers are all there are, in any order.
 //! The last block may be left out; it has a line for each conversation. Lines end in LF, except that the body of a
 //! multipart request is sent with CRLF, and that `<jwt HEADER CLAIMS SIGNATURE>` in a body stands for the JWT.
 
@@ -169,8 +169,10 @@ impl Given {
             "upstream_timeout" => Self::AfterDecode(Rejection::UpstreamTimeout),
             "upstream" => {
                 let (status, body) = rest.split_once(' ').unwrap_or((rest, ""));
+                let (status, wait) = status.split_once('/').unwrap_or((status, ""));
                 let status = status.parse().expect("it is a status");
-                Self::AfterDecode(Rejection::Upstream { status, body: body.to_owned() })
+                let retry_after_s = (!wait.is_empty()).then(|| number(wait));
+                Self::AfterDecode(Rejection::Upstream { status, body: body.to_owned(), retry_after_s })
             }
             "forbidden" => Self::AfterDecode(Rejection::Forbidden(match rest {
                 "recipient" => Bar::Recipient,

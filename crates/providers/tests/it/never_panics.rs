@@ -6,10 +6,12 @@ use http::{HeaderValue, Request, StatusCode};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
-use typingd_providers::{Provider, Refusal};
+use typingd_core::Name;
+use typingd_providers::upstream::Passing;
+use typingd_providers::{AccountId, Caller, Provider, Refusal};
 
 use crate::exchange::jwt;
-use crate::fixture::{NOW, all_doors, receipt};
+use crate::fixture::{NOW, all_doors, all_upstreams, fresh, receipt};
 
 /// A request that its door accepts.
 struct Valid {
@@ -143,6 +145,23 @@ fn door_of<'d>(doors: &'d [Box<dyn Provider>], valid: &Valid) -> &'d dyn Provide
 
 fn own_headers(valid: &Valid) -> Vec<(&'static str, HeaderValue)> {
     valid.headers.iter().map(|(name, value)| (*name, HeaderValue::from_static(value))).collect()
+}
+
+/// Passes a request on to every provider, and asks every door of what it is a lead.
+fn pass_everywhere(head: &Parts, path: &str, body: &Bytes) {
+    let rename = |ours: &str| Some(Name::from(format!("{ours}\"")));
+    for upstream in all_upstreams() {
+        let passing = Passing { head, path, lead: body.clone(), rename: &rename };
+        upstream.pass(passing, &fresh(None));
+    }
+    for door in all_doors() {
+        door.is_lead(head, body);
+        door.is_meant(head);
+        let _ = door.identify(head, NOW);
+        let caller = Caller::Account(AccountId(0));
+        let _ = door.decode_lead(caller, head, body, NOW).map_err(|refusal| door.refuse(head, &refusal));
+        door.path_inside(AccountId(0), path);
+    }
 }
 
 /// Every path, with its own headers and whatever body.
@@ -411,6 +430,34 @@ proptest! {
                 serde_json::from_slice::<Value>(door.refuse(&head, &refusal).body()).expect("the answer is JSON");
             }
         }
+    }
+
+    #[test]
+    fn anything_is_passed_on_or_not(
+        which in 0..VALID.len(),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..6),
+        cut in any::<Option<Index>>(),
+        body in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
+        path in "(/v1|/dev|/messages|/|\\.\\.|%2[eE]|[!-~é]){0,6}",
+        query in "((key|agentId|%6bey|[a-z]{0,2})=?([!-~&&[^#&]]|%[0-9a-fA-F]{0,2}){0,6}&?){0,4}",
+        header in any_header_value(),
+        name in select(vec!["connection", "content-length", "content-type", "authorization", "orgid", "te"]),
+    ) {
+        let valid = &VALID[which];
+        let mut mutated = valid.body.as_bytes().to_vec();
+        for (at, byte) in changes {
+            *at.get_mut(&mut mutated) = byte;
+        }
+        mutated.truncate(cut.map_or(mutated.len(), |cut| cut.index(mutated.len())));
+        let body = Bytes::from(body.unwrap_or(mutated));
+        let mut head = head_of(valid, &own_headers(valid));
+        let own = head.uri.path().to_owned();
+        pass_everywhere(&head, &own, &body);
+        head.headers.append(name, header);
+        if let Ok(uri) = format!("{own}?{query}").parse() {
+            head.uri = uri;
+        }
+        pass_everywhere(&head, &path, &body);
     }
 
     #[test]

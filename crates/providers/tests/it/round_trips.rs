@@ -16,7 +16,7 @@ use crate::fixture::{
 };
 
 /// The doors, each with one account that has every agent.
-fn open_doors() -> Vec<Box<dyn Provider>> {
+pub(crate) fn open_doors() -> Vec<Box<dyn Provider>> {
     let mut accounts = Accounts {
         kaleyra: kaleyra_accounts(),
         pinnacle: pinnacle_accounts(),
@@ -36,7 +36,7 @@ fn open_doors() -> Vec<Box<dyn Provider>> {
 }
 
 /// Reads a request as its provider would.
-fn read(doors: &[Box<dyn Provider>], provider: &str, request: Request<Bytes>) -> Call {
+pub(crate) fn read(doors: &[Box<dyn Provider>], provider: &str, request: Request<Bytes>) -> Call {
     let (head, body) = request.into_parts();
     let door = doors.iter().find(|door| door.owns(head.uri.path())).expect("the path is a door's");
     assert_eq!(door.name(), provider);
@@ -46,7 +46,7 @@ fn read(doors: &[Box<dyn Provider>], provider: &str, request: Request<Bytes>) ->
 }
 
 /// Whether a provider's wire can say this.
-fn can_say(provider: &str, agent: &str, user: &str, signal: ChatState) -> bool {
+pub(crate) fn can_say(provider: &str, agent: &str, user: &str, signal: ChatState) -> bool {
     let is_number = user.strip_prefix('+').is_some_and(|digits| {
         (2..=15).contains(&digits.len())
             && !digits.starts_with('0')
