@@ -140,6 +140,17 @@ impl Scope {
         Self { tenant: tenant.into(), channel: None, agent: None, user: None }
     }
 
+    /// One conversation.
+    #[must_use]
+    pub fn one(conversation: &Conversation) -> Self {
+        Self {
+            tenant: conversation.tenant().clone(),
+            channel: Some(conversation.channel().clone()),
+            agent: Some(conversation.agent().clone()),
+            user: Some(conversation.user().clone()),
+        }
+    }
+
     /// Whether the conversation lies within.
     #[must_use]
     pub fn covers(&self, conversation: &Conversation) -> bool {

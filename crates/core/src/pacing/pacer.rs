@@ -11,7 +11,7 @@ use super::credential::{Credential, Limits, Ticket};
 use super::jitter::Jitter;
 use super::profile::Profile;
 use super::stream::{Stream, Timing};
-use super::upstream::{Place, Upstream};
+use super::upstream::{Place, Upstream, Upstreams};
 use super::verdict::{Dropped, Verb, Verdict};
 use crate::conversation::Side;
 use crate::time::Time;
@@ -90,7 +90,7 @@ type Key = (UpstreamId, Side);
 /// the logarithm of their number.
 #[derive(Debug)]
 pub struct Pacer {
-    upstreams: Vec<Upstream>,
+    upstreams: Upstreams,
     streams: Slab<Entry>,
     by_key: HashMap<Key, usize>,
     timers: BTreeSet<(Time, usize)>,
@@ -114,7 +114,7 @@ impl Pacer {
     #[must_use]
     pub fn new(capacity: usize, seed: u64) -> Self {
         Self {
-            upstreams: Vec::new(),
+            upstreams: Upstreams::default(),
             streams: Slab::new(),
             by_key: HashMap::new(),
             timers: BTreeSet::new(),
@@ -127,8 +127,24 @@ impl Pacer {
 
     /// Adds an account at a provider.
     pub fn add(&mut self, profile: Profile, limits: &Limits) -> UpstreamId {
-        self.upstreams.push(Upstream::new(profile, limits));
-        UpstreamId(self.upstreams.len() - 1)
+        UpstreamId(self.upstreams.insert(Upstream::new(profile, limits)))
+    }
+
+    /// Takes an account away: of its streams nothing is known any more, and what is in flight is answered to nobody.
+    pub fn remove(&mut self, upstream: UpstreamId) {
+        if !self.upstreams.remove(upstream.0) {
+            return;
+        }
+        let of_it = self.streams.iter().filter(|(_, entry)| entry.key.0 == upstream);
+        for at in of_it.map(|(at, _)| at).collect::<Vec<_>>() {
+            let Entry { key, filed_at, .. } = self.streams.remove(at);
+            self.by_key.remove(&key);
+            if let Some(filed_at) = filed_at {
+                self.timers.remove(&(filed_at, at));
+            }
+        }
+        self.due.dropped.retain(|dropped| dropped.upstream != upstream);
+        self.due.looks.retain(|(other, _)| *other != upstream);
     }
 
     /// A lease on this side that began at `since` lives until `until`; of several on the side, the latest. To be said
@@ -226,6 +242,32 @@ impl Pacer {
     #[must_use]
     pub fn waiting(&self, upstream: UpstreamId) -> usize {
         self.upstreams.get(upstream.0).map_or(0, |upstream| upstream.queue.len())
+    }
+
+    /// Whether a call about this side is in flight, or due and waiting for its turn.
+    #[must_use]
+    pub fn is_pending(&self, upstream: UpstreamId, side: &Side) -> bool {
+        let entry = self.find(upstream, side).map(|at| &self.streams[at]);
+        entry.is_some_and(|entry| entry.call.is_some() || entry.place.is_some())
+    }
+
+    /// Whether a lease lives on this side, as far as is known here.
+    #[must_use]
+    pub fn is_live(&self, upstream: UpstreamId, side: &Side) -> bool {
+        self.find(upstream, side).is_some_and(|at| self.streams[at].stream.is_live())
+    }
+
+    /// Whether the other side sees dots for certain, if the provider does what it says.
+    #[must_use]
+    pub fn is_shown(&self, upstream: UpstreamId, side: &Side, now: Time) -> bool {
+        self.find(upstream, side).is_some_and(|at| self.streams[at].stream.is_shown(now))
+    }
+
+    /// Until when the other side may see dots, by the model of what it sees; `None` where it sees none at `now`.
+    #[must_use]
+    pub fn shows_until(&self, upstream: UpstreamId, side: &Side, now: Time) -> Option<Time> {
+        let until = self.streams[self.find(upstream, side)?].stream.shows_until();
+        (until > now).then_some(until)
     }
 
     /// How many streams it remembers.

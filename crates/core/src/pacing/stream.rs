@@ -202,6 +202,24 @@ impl Stream {
         self.rest_until = self.rest_until.min(now);
     }
 
+    /// Whether there is a lease, as far as is known.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Whether the other side sees dots for certain at `now`.
+    #[must_use]
+    pub fn is_shown(&self, now: Time) -> bool {
+        self.screen.surely_until > now
+    }
+
+    /// Until when the other side may see dots, as far as the model knows.
+    #[must_use]
+    pub fn shows_until(&self) -> Time {
+        self.screen.perhaps_until
+    }
+
     /// What was tallied since the last time.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)

@@ -1,12 +1,61 @@
-//! One provider's account with those who wait for it.
+//! One provider's account with those who wait for it, and all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Index, IndexMut};
 
 use super::counters::Counters;
 use super::credential::{Credential, Limits};
 use super::profile::Profile;
 use super::stream::Slot;
 use crate::time::Time;
+
+/// All accounts, by numbers of which none is ever given twice: what is still under way for one that was taken away must
+/// not be taken for another's.
+#[derive(Debug, Default)]
+pub(super) struct Upstreams {
+    known: BTreeMap<usize, Upstream>,
+    next: usize,
+}
+
+impl Upstreams {
+    pub(super) fn insert(&mut self, upstream: Upstream) -> usize {
+        let number = self.next;
+        self.next += 1;
+        self.known.insert(number, upstream);
+        number
+    }
+
+    pub(super) fn remove(&mut self, number: usize) -> bool {
+        self.known.remove(&number).is_some()
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<&Upstream> {
+        self.known.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Upstream> {
+        self.known.get_mut(&number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Upstream)> {
+        self.known.iter().map(|(number, upstream)| (*number, upstream))
+    }
+}
+
+/// Of an account that is there: no stream outlives its own.
+impl Index<usize> for Upstreams {
+    type Output = Upstream;
+
+    fn index(&self, number: usize) -> &Upstream {
+        &self.known[&number]
+    }
+}
+
+impl IndexMut<usize> for Upstreams {
+    fn index_mut(&mut self, number: usize) -> &mut Upstream {
+        self.known.get_mut(&number).expect("no stream outlives its account")
+    }
+}
 
 /// A place in a queue: who waits longest goes first, and who came first of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,7 +17,7 @@ impl Pacer {
     /// What is to be done at `now`. To be asked after anything was told, and at the deadline.
     pub fn due(&mut self, now: Time) -> Due {
         self.look_at_due(now);
-        for upstream in 0..self.upstreams.len() {
+        for upstream in self.upstreams.iter().map(|(at, _)| at).collect::<Vec<_>>() {
             self.admit(upstream, now);
             while self.send_probe(upstream, now) {
                 self.admit(upstream, now);
@@ -33,7 +33,7 @@ impl Pacer {
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let upstreams = self.upstreams.iter().flat_map(|upstream| {
+        let upstreams = self.upstreams.iter().flat_map(|(_, upstream)| {
             let probe_at = match upstream.credential.breaker() {
                 BreakerState::Open { probe_at } if upstream.queue.is_empty() => {
                     (!upstream.parked.is_empty()).then_some(probe_at)

@@ -1,5 +1,6 @@
 //! Pacing against a fake handset and a network that delays, loses and refuses.
 
+mod accounts;
 mod credential;
 mod handset;
 mod hold;
