@@ -1,8 +1,9 @@
-"""pinnacle.py BASE_URL [throttled]: Pinnacle's own Python SDK, unmodified, against a gateway.
+"""pinnacle.py BASE_URL [throttled | as KEY:AGENT[:until-refused]...]: Pinnacle's own Python SDK, unmodified, against a gateway.
 
 Prints one JSON line a step: what the SDK made of the answer, or which of its exceptions it raised. The credentials and
 agents are those of the gateway that `crates/typingd/tests/it/support.rs` describes. With `throttled` it types twice with
-a key that may ask once a second.
+a key that may ask once a second. With `as` it types and sends with each key for each agent and nothing else, or for one
+user after another `until-refused`, of which it prints the refusal alone.
 """
 
 import json
@@ -56,23 +57,46 @@ def client(key):
 
 
 def step(name, call, **arguments):
+    print(json.dumps({"step": name, **outcome(call, **arguments)}))
+
+
+def outcome(call, **arguments):
     try:
-        line = {"result": call(**arguments)}
+        return {"result": call(**arguments)}
     except ApiError as error:
         # Some statuses have a class for their body, the others what the JSON says.
         text = error.body["error"] if isinstance(error.body, dict) else error.body.error
         line = {"exception": type(error).__name__, "status": error.status_code, "error": text}
+        line["body"] = error.body if isinstance(error.body, dict) else json.loads(error.body.json())
         # Only later ones keep the headers.
         line["retry_after"] = (getattr(error, "headers", None) or {}).get("retry-after")
+        return line
     except Exception as error:
         # The SDK did not understand the answer.
-        line = {"exception": type(error).__name__, "status": None, "error": str(error)}
-    print(json.dumps({"step": name, **line}))
+        return {"exception": type(error).__name__, "status": None, "error": str(error)}
+
+
+def until_refused(call, **arguments):
+    for digit in range(10):
+        line = outcome(call, to=f"+1415555020{digit}", **arguments)
+        if "exception" in line:
+            break
+    print(json.dumps({"step": call.__name__, **line}))
 
 
 if sys.argv[2:] == ["throttled"]:
     step("typing", typing, key="slow_key", agent="agent_slow")
     step("typing too soon", typing, key="slow_key", agent="agent_slow")
+    sys.exit()
+
+if sys.argv[2:3] == ["as"]:
+    for who in sys.argv[3:]:
+        key, agent, *until_when = who.split(":")
+        for call in (typing, message):
+            if until_when:
+                until_refused(call, key=key, agent=agent)
+            else:
+                step(call.__name__, call, key=key, agent=agent)
     sys.exit()
 
 step("typing", typing)

@@ -143,7 +143,7 @@ describe("two tenants", { concurrency: 2 }, () => {
     await view.handset.dots.waitFor();
     await writes("A secret");
     await view.handset.dots.waitFor({ state: "detached" });
-    await view.page.getByText("typingd carries typing, not messages").waitFor();
+    await view.page.getByText("typingd keeps no messages").waitFor();
     assert.ok(!(await view.page.locator("html").innerHTML()).includes("A secret"));
   });
 });

@@ -21,6 +21,18 @@ pub struct Account {
     pub aliases: BTreeMap<Name, Name>,
     /// How long one typing call shows.
     pub ttl: Duration,
+    /// By whom a typing call is answered, where a provider is told of it.
+    pub answer: Answered,
+}
+
+/// By whom a typing call is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answered {
+    /// By the gateway, at once.
+    #[default]
+    AtOnce,
+    /// By the provider: its refusal is the caller's.
+    ByUpstream,
 }
 
 impl Account {
@@ -207,6 +219,7 @@ mod tests {
                 agents: Patterns::new(agents.iter().copied()),
                 aliases: BTreeMap::new(),
                 ttl: Duration::from_secs(20),
+                answer: Answered::default(),
             };
             assert_eq!(account.example_agent("other"), expected, "{agents:?}");
         }

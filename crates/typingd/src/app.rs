@@ -21,6 +21,7 @@ use typingd_core::store::memory::MemoryStore;
 
 use crate::census::Census;
 use crate::clock::Clock;
+use crate::commits::Commits;
 use crate::config::Config;
 use crate::console::Console;
 use crate::directory::Directory;
@@ -30,6 +31,7 @@ use crate::holds::Holds;
 use crate::hub::{Farewell, Hub};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
+use crate::relay::Relay;
 use crate::sweeper::{self, Alarm};
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
@@ -37,6 +39,9 @@ use crate::{api, console, ingress, listener};
 
 /// How long requests that are being served may take when the gateway goes away, before the leases end.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+/// How long providers may take to be told that nobody types any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A gateway at work.
 pub struct App {
@@ -65,14 +70,25 @@ impl App {
         let (alarm, census, metrics) =
             (Arc::new(Alarm::default()), Arc::new(Census::default()), Arc::new(Metrics::default()));
         let history = Arc::new(History::new(limits.history, clock));
-        let (hub, outlet, distribution) =
-            Hub::new(limits.hub, clock, alarm.clone(), census.clone(), history.clone(), metrics.clone());
+        let relay = Arc::new(Relay::new(history.clone(), clock));
+        relay.reload(&tenancy.upstreams, &tenancy.routes);
+        let (hub, outlet, distribution) = Hub::new(limits.hub, clock, metrics.clone());
+        let commits = Commits {
+            alarm: alarm.clone(),
+            census: census.clone(),
+            history: history.clone(),
+            relay: relay.clone(),
+            metrics: metrics.clone(),
+            outlet,
+            clock,
+        };
         let gateway = Arc::new(Gateway {
-            engine: Engine::new(MemoryStore::new(limits.sides, outlet), policy),
+            engine: Engine::new(MemoryStore::new(limits.sides, commits), policy),
             hub,
             clock,
             directory: ArcSwap::from_pointee(Directory::new(tenancy, &keys, clock, None)?),
             holds: Holds::default(),
+            relay: relay.clone(),
             tickets: Tickets::new(keys.hasher.clone()),
             keys,
             origins,
@@ -90,6 +106,10 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(distribution.run());
         background.spawn(history.run());
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { relay.run(&gateway.engine).await }
+        });
         background.spawn({
             let gateway = gateway.clone();
             async move { gateway.holds.forget(gateway.clock).await }
@@ -210,6 +230,9 @@ impl App {
             warn!("some requests are still being served");
         }
         self.gateway.revoke_all().await;
+        if timeout(LAST_WORDS, self.gateway.relay.settle()).await.is_err() {
+            warn!("some providers were not told that nobody types any more");
+        }
         self.gateway.hub.close(Farewell::Draining).await;
         self.gateway.console.close();
         self.open.close();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use http_body::Body;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 use typingd_providers::Rejection;
 
@@ -16,8 +16,36 @@ use typingd_providers::Rejection;
 /// the bounds, [`Rejection::Malformed`] where the connection does not deliver what was promised.
 pub async fn read<B>(headers: &HeaderMap, body: B, limit: usize, time: Duration) -> Result<Bytes, Rejection>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
 {
+    check_head(headers, limit)?;
+    let whole = timeout(time, collect(body, limit, |_| false)).await.map_err(|_| Rejection::TooSlow)??;
+    Ok(whole.0)
+}
+
+/// Reads as much of a body as is enough, and gives what is left of it; nothing where it has come to its end. What is
+/// left may have as many bytes as the limit leaves.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_lead<B>(
+    headers: &HeaderMap,
+    body: B,
+    limit: usize,
+    time: Duration,
+    is_enough: impl Fn(&[u8]) -> bool,
+) -> Result<(Bytes, Option<Limited<B>>), Rejection>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    check_head(headers, limit)?;
+    let read = timeout(time, collect(body, limit, is_enough)).await.map_err(|_| Rejection::TooSlow)?;
+    let (lead, body) = read?;
+    let left = limit.saturating_sub(lead.len());
+    Ok((lead, body.map(|body| Limited::new(body, left))))
+}
+
+fn check_head(headers: &HeaderMap, limit: usize) -> Result<(), Rejection> {
     let is_plain = headers
         .get_all(CONTENT_ENCODING)
         .iter()
@@ -29,11 +57,15 @@ where
     if promised.is_some_and(|length| length > limit as u64) {
         return Err(Rejection::TooLarge);
     }
-    timeout(time, collect(body, limit)).await.map_err(|_| Rejection::TooSlow)?
+    Ok(())
 }
 
-async fn collect<B: Body<Data = Bytes>>(body: B, limit: usize) -> Result<Bytes, Rejection> {
-    let mut body = std::pin::pin!(body);
+/// Reads until the end, or until it is enough: then what is left comes along.
+async fn collect<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    limit: usize,
+    is_enough: impl Fn(&[u8]) -> bool,
+) -> Result<(Bytes, Option<B>), Rejection> {
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -51,6 +83,9 @@ async fn collect<B: Body<Data = Bytes>>(body: B, limit: usize) -> Result<Bytes, 
                 more.extend_from_slice(&data);
             }
         }
+        if is_enough(first.as_deref().unwrap_or(&more)) {
+            return Ok((first.unwrap_or_else(|| more.freeze()), Some(body)));
+        }
     }
-    Ok(first.unwrap_or_else(|| more.freeze()))
+    Ok((first.unwrap_or_else(|| more.freeze()), None))
 }

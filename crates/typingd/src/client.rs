@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper_rustls::builderstates::WantsSchemes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -30,9 +31,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// How many idle connections are kept for each server.
 const IDLE_CONNECTIONS: usize = 64;
 
+/// As much as is taken of an answer's head, in bytes.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// How often a connection that several calls share is asked whether it lives, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
 /// Who calls. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>);
+pub struct Client {
+    connector: HttpsConnector<HttpConnector>,
+    pool: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>,
+}
 
 /// An answer, whole: its body as far as it is looked at.
 #[derive(Debug)]
@@ -64,20 +74,45 @@ impl Client {
         let builder = HttpsConnectorBuilder::new();
         let builder = builder.with_provider_and_native_roots(provider).unwrap_or_else(|error| {
             warn!(%error, "the system trusts no authority: nobody can be called over TLS");
-            HttpsConnectorBuilder::new().with_tls_config(distrustful())
+            HttpsConnectorBuilder::new().with_tls_config(tls_trusting(RootCertStore::empty()))
         });
+        Self::with(builder)
+    }
+
+    /// Trusts these authorities alone.
+    #[must_use]
+    pub fn trusting(authorities: RootCertStore) -> Self {
+        Self::with(HttpsConnectorBuilder::new().with_tls_config(tls_trusting(authorities)))
+    }
+
+    fn with(builder: HttpsConnectorBuilder<WantsSchemes>) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = builder.https_or_http().enable_all_versions().wrap_connector(http);
-        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        Self::over(connector)
+    }
+
+    /// One that trusts the same authorities and has connections of its own: what a server sends on one of them that
+    /// nobody asked for can reach nobody else.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::over(self.connector.clone())
+    }
+
+    fn over(connector: HttpsConnector<HttpConnector>) -> Self {
+        let pool = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(connector);
-        Self(client)
+            .http1_max_buf_size(HEAD_LIMIT)
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_EVERY)
+            .http2_keep_alive_while_idle(true)
+            .build(connector.clone());
+        Self { connector, pool }
     }
 
     /// Sends a request, and gives the answer as soon as its head is there.
@@ -85,7 +120,7 @@ impl Client {
     /// # Errors
     /// [`Failure`] where none comes within `limit`.
     pub async fn send(&self, request: Request<Body>, limit: Duration) -> Result<Response<Incoming>, Failure> {
-        let answer = timeout(limit, self.0.request(request)).await.map_err(|_| Failure::TimedOut)?;
+        let answer = timeout(limit, self.pool.request(request)).await.map_err(|_| Failure::TimedOut)?;
         answer.map_err(|error| if error.is_connect() { Failure::Unreachable } else { Failure::Broken })
     }
 
@@ -120,11 +155,10 @@ async fn read(mut body: Incoming) -> Result<Bytes, Failure> {
     Ok(whole.freeze())
 }
 
-/// TLS that nobody can speak to.
-fn distrustful() -> ClientConfig {
+fn tls_trusting(authorities: RootCertStore) -> ClientConfig {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().expect("the provider has TLS 1.2 and 1.3");
-    config.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    config.with_root_certificates(authorities).with_no_client_auth()
 }
 
 impl fmt::Display for Failure {

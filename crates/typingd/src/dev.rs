@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use typingd_core::Policy;
+use typingd_providers::account::Answered;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
 use typingd_providers::{
     Account, AccountId, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
@@ -109,6 +110,7 @@ fn accounts([kaleyra_ttl_ms, pinnacle_ttl_ms, salesforce_ttl_ms]: [u64; 3], addr
         agents: Patterns::any(),
         aliases: BTreeMap::new(),
         ttl: Duration::from_millis(ttl_ms),
+        answer: Answered::default(),
     };
     Accounts {
         kaleyra: vec![kaleyra::Account {

@@ -170,7 +170,7 @@ impl Directory {
 }
 
 fn credentials(tenancy: &Tenancy) -> impl Iterator<Item = &Secret> {
-    let Tenancy { tenants, accounts, webhooks } = tenancy;
+    let Tenancy { tenants, accounts, webhooks, .. } = tenancy;
     let native = tenants.iter().flat_map(|tenant| &tenant.api_keys);
     let kaleyra = accounts.kaleyra.iter().flat_map(|account| account.basics.iter().chain(&account.api_keys));
     let pinnacle = accounts.pinnacle.iter().flat_map(|account| &account.api_keys);

@@ -15,22 +15,24 @@ use typingd_providers::Rejection;
 
 use crate::census::Census;
 use crate::clock::Clock;
+use crate::commits::Commits;
 use crate::config::{Keys, Limits, Tenancy};
 use crate::console::Console;
 use crate::directory::{Contradiction, Directory, Login, TenantInfo};
 use crate::history::{Decision, Heard, History};
 use crate::holds::Holds;
-use crate::hub::{Hub, Outlet, Subscription};
+use crate::hub::{Hub, Subscription};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::origins::{Origins, Scheme};
+use crate::relay::Relay;
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
 
 /// The gateway's state.
 pub struct Gateway {
     /// Who is composing to whom, until when.
-    pub engine: Engine<MemoryStore<Outlet>>,
+    pub engine: Engine<MemoryStore<Commits>>,
     /// Who is watching.
     pub hub: Arc<Hub>,
     /// The time.
@@ -49,6 +51,8 @@ pub struct Gateway {
     pub opened: Opened,
     /// Who is at work on an answer.
     pub holds: Holds,
+    /// Who carries typing on to the providers.
+    pub relay: Arc<Relay>,
     /// What browsers are let in by.
     pub tickets: Tickets,
     /// Which web pages may come in.
@@ -136,14 +140,7 @@ impl Gateway {
 
     /// Whether such a lease lives on this side.
     async fn is_live(&self, side: &Side, now: Time, is_such: impl Fn(&LeaseView) -> bool) -> bool {
-        let conversation = &side.conversation;
-        let scope = Scope {
-            tenant: conversation.tenant().clone(),
-            channel: Some(conversation.channel().clone()),
-            agent: Some(conversation.agent().clone()),
-            user: Some(conversation.user().clone()),
-        };
-        let listing = self.engine.leases(&scope, now, self.limits.listing).await;
+        let listing = self.engine.leases(&Scope::one(&side.conversation), now, self.limits.listing).await;
         listing.leases.iter().any(|(live, lease)| live == side && is_such(lease))
     }
 
@@ -189,6 +186,7 @@ impl Gateway {
     /// Where it contradicts itself: then the old one stays.
     pub async fn reload(&self, tenancy: Tenancy) -> Result<(), Contradiction> {
         let before = self.directory.load_full();
+        let (upstreams, routes) = (tenancy.upstreams.clone(), tenancy.routes.clone());
         let directory = Arc::new(Directory::new(tenancy, &self.keys, self.clock, Some(&before))?);
         self.directory.store(directory.clone());
         self.console.end_sessions(|login| !directory.is_good(login));
@@ -197,6 +195,8 @@ impl Gateway {
             self.revoke(&Scope::tenant(gone.clone())).await;
             self.history.forget(gone);
         }
+        self.relay.reload(&upstreams, &routes);
+        self.relay.look_over(&self.engine).await;
         Ok(())
     }
 

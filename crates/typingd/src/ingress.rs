@@ -1,4 +1,4 @@
-//! A signal's way in: which face a request is for, and an exchange at a provider's door.
+//! A signal's way in: which face a request is for.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -7,26 +7,21 @@ use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
-use http::request::Parts;
 use tower::ServiceExt;
 use tracing::{Instrument, debug, debug_span, error};
-use typingd_core::{
-    Conversation, IgnoreReason, Marks, Outcome, Side, Signal, Source, Time, Utterance, Verdict,
-};
-use typingd_providers::{Call, Caller, Provider, Receipt, Refusal, Rejection, head};
+use typingd_providers::{Provider, Refusal, Rejection, head};
 
 use crate::api::NATIVE;
 use crate::api::problem::Problem;
-use crate::console::{CONSOLE, Speaker};
-use crate::directory::Directory;
+use crate::console::CONSOLE;
+use crate::exchange::Exchange;
 use crate::gateway::Gateway;
-use crate::listener::{Framing, Request, RequestBody, Response};
+use crate::ids;
+use crate::listener::{Framing, Request, Response};
 use crate::webhooks::{self, WEBHOOK};
-use crate::{body, ids, wire};
 
 /// The caller behind a request, for those who look at it later.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +48,16 @@ pub async fn serve(
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let is_webhook = webhooks::owns(path);
-    let door = directory.doors.iter().find(|door| !is_webhook && door.owns(path)).map(AsRef::as_ref);
+    let is_for_people = gateway.console.owns(path);
+    let doors = || directory.doors.iter().map(AsRef::as_ref).filter(|_| !is_webhook);
+    // What else a provider's clients ask goes through to it, where it is behind its door.
+    let is_meant = |door: &&dyn Provider| gateway.relay.leads_through(door.name()) && door.is_meant(&head);
+    let door = doors().find(|door| door.owns(path));
+    let door = door.or_else(|| doors().find(is_meant).filter(|_| !is_for_people));
     let name = match door {
         Some(door) => door.name(),
         None if is_webhook => WEBHOOK,
-        None if gateway.console.owns(path) => CONSOLE,
+        None if is_for_people => CONSOLE,
         None => NATIVE,
     };
 
@@ -73,7 +73,7 @@ pub async fn serve(
                 let is_fit = framing.and(bar).map_err(|why| Rejection::Malformed { why: why.into() });
                 let exchange =
                     Exchange { gateway: &gateway, directory: &directory, door, head: &head, address };
-                exchange.run(body, is_fit).await.map(Body::from)
+                exchange.run(body, is_fit).await
             }
             (None, Err(why), _) => Problem::from(Rejection::Malformed { why: why.into() }).into(),
             (None, Ok(()), Err(why)) => Problem::forbidden(why).into(),
@@ -116,108 +116,4 @@ pub async fn serve(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// A request at a provider's door.
-struct Exchange<'a> {
-    gateway: &'a Gateway,
-    directory: &'a Directory,
-    door: &'a dyn Provider,
-    head: &'a Parts,
-    address: IpAddr,
-}
-
-impl Exchange<'_> {
-    async fn run(&self, body: RequestBody, is_fit: Result<(), Rejection>) -> http::Response<Bytes> {
-        let answer = match self.understand(body, is_fit).await {
-            Ok((call, text)) => self.answer(call, text).await,
-            Err(refusal) => Err(refusal),
-        };
-        answer.unwrap_or_else(|refusal| self.door.refuse(self.head, &refusal))
-    }
-
-    /// Judges and reads a request, in the order that every door keeps. Says what its message says, where that is kept.
-    async fn understand(
-        &self,
-        body: RequestBody,
-        is_fit: Result<(), Rejection>,
-    ) -> Result<(Call, Option<String>), Refusal> {
-        let Self { gateway, directory, door, head, address } = self;
-        is_fit?;
-        let now = gateway.clock.now();
-        let wall = gateway.clock.wall(now);
-        gateway.failures.check(*address, now)?;
-        let caller = door.admit(head, wall);
-        if caller == Err(Rejection::Unauthenticated) {
-            gateway.note_failure(door.name(), *address, now);
-        }
-        let caller = caller?;
-        directory.spend_for(*door, caller)?;
-        let body =
-            body::read(&head.headers, body, door.body_limit(caller), gateway.limits.body_timeout).await?;
-        let call = door.decode(caller, head, &body, wall);
-        if caller == Caller::Nobody && call.is_err() {
-            // Whoever asks for credentials shows some in the body.
-            gateway.note_failure(door.name(), *address, now);
-        }
-        let call = call?;
-        let is_kept = gateway.console.transcript.is_some() && call.signal == Some(Signal::Sent);
-        let text = if is_kept { door.message_text(head, &body) } else { None };
-        Ok((call, text))
-    }
-
-    /// Does what a call says, and answers it.
-    async fn answer(&self, call: Call, text: Option<String>) -> Result<http::Response<Bytes>, Refusal> {
-        let Call { conversations, role, signal, marks, opens_conversation, reference, reply } = call;
-        let Self { gateway, door, .. } = self;
-        let now = gateway.clock.now();
-        let payload_id = marks.payload_id.map(|id| ids::of_payload(&id).into());
-        let marks = Marks { payload_id, ..marks };
-        let mut outcomes = Vec::with_capacity(conversations.len());
-        if let Some(signal) = signal {
-            for conversation in &conversations {
-                let side = Side { conversation: conversation.clone(), role };
-                let origin = door.name().into();
-                let utterance = Utterance {
-                    participant: None,
-                    name: None,
-                    signal,
-                    source: Source::OneShot,
-                    origin,
-                    marks: marks.clone(),
-                };
-                match gateway.hear(door.name(), &side, utterance, now).await {
-                    Ok(outcome) => outcomes.push(outcome),
-                    Err(rejection) => return Err(Refusal { rejection, reference }),
-                }
-            }
-        }
-        if let Some((transcript, text)) = gateway.console.transcript.as_ref().zip(text) {
-            let is_new = |outcome: &Outcome| outcome.verdict != Verdict::Ignored(IgnoreReason::Duplicate);
-            let heard = conversations.iter().zip(&outcomes).filter(|(_, outcome)| is_new(outcome));
-            heard.for_each(|(to, _)| transcript.add(to, Speaker::only(role), &text, now));
-        }
-        if opens_conversation {
-            conversations.iter().for_each(|conversation| gateway.opened.open(conversation));
-        }
-        let mut response = reply(&receipt(gateway, &conversations, &outcomes, now));
-        match (conversations.len(), outcomes.as_slice()) {
-            (0, _) => {}
-            (_, [outcome]) => wire::add_decision(response.headers_mut(), outcome, now),
-            (recipients, _) => wire::add_accepted(response.headers_mut(), recipients),
-        }
-        Ok(response)
-    }
-}
-
-fn receipt(gateway: &Gateway, conversations: &[Conversation], outcomes: &[Outcome], now: Time) -> Receipt {
-    let lease = outcomes.iter().find_map(|outcome| outcome.lease.as_ref());
-    let (started_at, ends_at) = lease.map_or((now, now), |lease| (lease.started_at, lease.expires_at));
-    Receipt {
-        request_id: ids::unique(),
-        message_id: ids::unique(),
-        started_at: gateway.clock.wall(started_at),
-        ends_at: gateway.clock.wall(ends_at),
-        conversation_id: conversations.iter().find_map(|conversation| gateway.opened.name_of(conversation)),
-    }
 }

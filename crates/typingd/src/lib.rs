@@ -1,6 +1,6 @@
 //! The typing-indicator gateway: every socket, task and clock of typingd lives in this crate.
 //!
-//! A signal's road, readable in this order: [`ingress`] bounds the body and asks the provider at its door, the engine
+//! A signal's road, readable in this order: [`ingress`] finds the door, whose exchange asks the provider's codec, the engine
 //! decides and its store commits, [`hub`] puts the change on the queues of those who watch, and [`subscribe::sse`]
 //! writes it to the socket. Expiry enters the engine from [`sweeper`] and takes the same road.
 
@@ -10,10 +10,12 @@ pub mod body;
 pub mod census;
 pub mod client;
 pub mod clock;
+pub mod commits;
 pub mod config;
 pub mod console;
 pub mod dev;
 pub mod directory;
+mod exchange;
 pub mod gateway;
 pub mod history;
 pub mod hmac;
@@ -29,11 +31,13 @@ pub mod metrics;
 pub mod opened;
 pub mod operators;
 pub mod origins;
+pub mod relay;
 pub mod rsa;
 pub mod serve;
 pub mod subscribe;
 pub mod sweeper;
 pub mod throttle;
+mod through;
 pub mod tickets;
 pub mod tls;
 pub mod webhooks;

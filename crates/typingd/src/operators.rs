@@ -1,5 +1,6 @@
 //! The operators' listener: is it alive, is it ready, and what does it count.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,15 +32,22 @@ fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 /// Whether it should be sent callers. It says no from the drain's beginning on.
-async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
-    if gateway.is_leaving.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ready\n")
-    }
+///
+/// Which providers refuse us it says below: callers are served all the same.
+async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, String) {
+    let is_leaving = gateway.is_leaving.load(Ordering::Relaxed);
+    let (status, word) = match is_leaving {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        false => (StatusCode::OK, "ready"),
+    };
+    let now = gateway.clock.now();
+    let activity = gateway.relay.activity();
+    let refused = activity.iter().filter_map(|one| one.standing.trouble(now));
+    (status, iter::once(word.to_owned()).chain(refused).map(|line| line + "\n").collect())
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> ([(http::HeaderName, &'static str); 1], String) {
+    gateway.metrics.set_upstreams(&gateway.relay.activity());
     gateway.metrics.sides.set(i64::try_from(gateway.engine.store().sides()).unwrap_or(i64::MAX));
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, text)], gateway.metrics.text())

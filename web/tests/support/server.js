@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
-const PROGRAM = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "debug/typingd");
+export const PROGRAM = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "debug/typingd");
 const STARTS_IN_MS = 30_000;
 
 const running = new Set();

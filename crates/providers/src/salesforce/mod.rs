@@ -315,6 +315,7 @@ mod tests {
                 agents: Patterns::any(),
                 aliases: BTreeMap::new(),
                 ttl: Duration::from_secs(7),
+                answer: account::Answered::default(),
             },
             org_id: "00Ddev000000000".to_owned(),
             tokens: vec![Secret::new(token)],

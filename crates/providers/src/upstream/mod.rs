@@ -26,7 +26,7 @@ use typingd_core::{Role, User};
 use uuid::Uuid;
 
 pub use account::{Account, Unusable};
-pub use pass::Passing;
+pub use pass::{Passing, is_path};
 pub use refused::{RefusalKind, Refused, rejection};
 pub use token::{AccessToken, AssertionSigner, JwtBearer};
 

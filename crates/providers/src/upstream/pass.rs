@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
@@ -14,7 +14,7 @@ use super::query;
 use crate::head;
 
 /// What holds of one connection, or says where somebody came from; `proxy-…` and `x-forwarded-…` beside them.
-const NEARBY: [HeaderName; 11] = [
+const NEARBY: [HeaderName; 15] = [
     CONNECTION,
     COOKIE,
     EXPECT,
@@ -25,18 +25,24 @@ const NEARBY: [HeaderName; 11] = [
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
+    VIA,
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("x-real-ip"),
 ];
 
 /// The credentials at any door, and at the providers' other APIs: not one is passed to any provider.
-const CREDENTIALS: [HeaderName; 9] = [
+const CREDENTIALS: [HeaderName; 11] = [
     AUTHORIZATION,
     HeaderName::from_static("api-key"),
     HeaderName::from_static("authorizationcontext"),
     HeaderName::from_static("orgid"),
     HeaderName::from_static("pinnacle-api-key"),
     HeaderName::from_static("pinnacle-signing-secret"),
+    HeaderName::from_static("x-access-token"),
     HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-auth-token"),
     HeaderName::from_static("x-goog-api-key"),
     HeaderName::from_static("x-sfdc-session"),
 ];
@@ -92,13 +98,27 @@ impl Passing<'_> {
     }
 }
 
-/// Whether a path stays where it is put: one with dots as segments would climb out of what was checked.
-fn is_path(path: &str) -> bool {
-    let is_dots = |segment: &str| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
-    };
-    path.starts_with('/') && !path.contains(['?', '#']) && !path.split('/').any(is_dots)
+/// Whether a path says in one way only where it leads: without dots as segments, which would climb out of what was
+/// checked, without empty segments, and without escapes of what needs none or of what divides, by which one path is
+/// written as another.
+#[must_use]
+pub fn is_path(path: &str) -> bool {
+    let is_odd = |segment: &str| segment == "." || segment.starts_with("..");
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let has_empty = path.contains("//");
+    let escapes = path.split('%').skip(1);
+    path.starts_with('/')
+        && !has_empty
+        && !path.contains(['?', '#', '\\'])
+        && !inner.split('/').any(is_odd)
+        && escapes.map(|rest| rest.get(..2)).all(|digits| digits.is_some_and(is_needed))
+}
+
+/// Whether a character must be escaped to stand in a path, by the two digits of its escape, and is no divider.
+fn is_needed(digits: &str) -> bool {
+    let byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    byte.is_some_and(|byte| !is_plain(byte) && !b"/\\".contains(&byte) && !byte.is_ascii_control())
 }
 
 /// What goes on of a request's headers, in their order.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use typingd_providers::account::Answered;
 use typingd_providers::salesforce::{AssertionKey, AuthorizationContext, ConnectedApp, ConnectedApps};
 use typingd_providers::upstream::{self, AccessToken, AssertionSigner, Fresh};
 use typingd_providers::{
@@ -157,6 +158,7 @@ fn common(tenant: &str, channel: &str, agents: &[&str]) -> Account {
         agents: Patterns::new(agents.iter().copied()),
         aliases: BTreeMap::new(),
         ttl: Duration::from_secs(20),
+        answer: Answered::default(),
     }
 }
 

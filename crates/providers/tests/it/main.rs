@@ -13,6 +13,7 @@ mod leads;
 mod never_panics;
 mod passing;
 mod passing_renames;
+mod paths;
 mod round_trips;
 mod tokens;
 mod webhooks;

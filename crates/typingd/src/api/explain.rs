@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use http::Uri;
 use serde::Serialize;
-use typingd_core::{Name, Role, Scope, Side, Time, User};
+use typingd_core::{Conversation, Name, Role, Scope, Side, Time, User};
 use typingd_providers::{FaultKind, Faults, Rejection};
 
 use super::problem::Problem;
+use super::upstreams::UpstreamBody;
 use super::{authenticate, leases, scope};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
@@ -37,7 +38,13 @@ pub(crate) async fn document(gateway: &Gateway, tenant: &Name, uri: &Uri) -> Res
     let timeline = gateway.history.explain(&scope, now)?;
     let mut listing = gateway.list(&scope, now).await?;
     leases::sort(&mut listing);
-    let holds = holds(gateway, &scope, info.channels.keys(), now);
+    let sides = sides(&scope, info.channels.keys());
+    let holds: Vec<_> = sides.iter().flat_map(|side| gateway.holds.of(side, now)).collect();
+    let told = |side: &Side| (side.conversation.channel().clone(), gateway.relay.told_of(side));
+    let told: Vec<_> = sides.iter().map(told).collect();
+    let upstreams = told.iter().flat_map(|(channel, standings)| {
+        standings.iter().map(|standing| UpstreamBody::new(channel, standing, now))
+    });
     let explained = Explained {
         agent,
         user: user.as_str(),
@@ -45,6 +52,7 @@ pub(crate) async fn document(gateway: &Gateway, tenant: &Name, uri: &Uri) -> Res
         since_ms: gateway.history.span().as_millis(),
         leases: listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, clock)).collect(),
         holds: holds.iter().map(|(hold, left)| HoldBody::new(hold, *left, now)).collect(),
+        upstreams: upstreams.collect(),
         timeline: timeline.iter().map(|noted| Told::new(noted, now, clock)).collect(),
     };
     let mut response = super::json(&explained);
@@ -75,22 +83,20 @@ struct Explained<'a> {
     leases: Vec<LeaseBody<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     holds: Vec<HoldBody<'a>>,
+    /// Who else is told of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    upstreams: Vec<UpstreamBody<'a>>,
     timeline: Vec<Told<'a>>,
 }
 
-/// The holds between an agent and a user, with the time that each has left.
-fn holds<'c>(
-    gateway: &Gateway,
-    scope: &Scope,
-    channels: impl Iterator<Item = &'c Name>,
-    now: Time,
-) -> Vec<(Hold, Duration)> {
+/// Both sides of an agent's and a user's conversations, over the channel of the scope or over all of them.
+fn sides<'c>(scope: &Scope, channels: impl Iterator<Item = &'c Name>) -> Vec<Side> {
     let meant = channels.filter(|name| scope.channel.as_ref().is_none_or(|channel| channel == *name));
     let conversations =
         meant.filter_map(|name| Scope { channel: Some(name.clone()), ..scope.clone() }.as_conversation());
-    let sides = conversations
-        .flat_map(|conversation| Role::BOTH.map(|role| Side { conversation: conversation.clone(), role }));
-    sides.flat_map(|side| gateway.holds.of(&side, now)).collect()
+    let both =
+        |conversation: Conversation| Role::BOTH.map(|role| Side { conversation: conversation.clone(), role });
+    conversations.flat_map(both).collect()
 }
 
 /// A hold, without the id by which it could be ended.

@@ -11,8 +11,7 @@ mod socket;
 mod stream;
 mod ticket;
 pub(crate) mod tickets;
-#[cfg_attr(not(test), expect(dead_code, reason = "`explain` tells it once there is a relay to ask"))]
-pub(crate) mod upstreams;
+mod upstreams;
 
 use std::sync::Arc;
 

@@ -6,17 +6,19 @@ mod history;
 mod locate;
 pub(crate) mod secret;
 mod tenants;
+mod upstreams;
 mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use blake3::Hash;
-use typingd_core::{Name, Policy};
+use typingd_core::{Name, Policy, pacing};
 use typingd_providers::salesforce::TokenKeys;
-use typingd_providers::{Accounts, KeyHasher, Secret};
+use typingd_providers::{Accounts, KeyHasher, Patterns, Secret, Upstream};
 
 use crate::origins::Origins;
 use crate::{hub, ids, listener};
@@ -82,8 +84,64 @@ pub struct Tenancy {
     pub tenants: Vec<Tenant>,
     /// Who uses the providers' doors. Their channels are those of the native API.
     pub accounts: Accounts,
+    /// Where providers themselves are called.
+    pub upstreams: Vec<UpstreamAccount>,
+    /// Whose typing is told to which of those.
+    pub routes: Vec<Route>,
     /// Where providers call us.
     pub webhooks: Vec<WebhookConfig>,
+}
+
+/// A tenant's account at a provider.
+#[derive(Clone, Debug)]
+pub struct UpstreamAccount {
+    /// Whose it is.
+    pub tenant: Name,
+    /// Its name, of which a tenant has one.
+    pub name: Name,
+    /// How it is spoken to.
+    pub upstream: Arc<dyn Upstream>,
+    /// How much is asked of it.
+    pub limits: UpstreamLimits,
+    /// Tells these settings, with their secrets, from others.
+    pub mark: Hash,
+}
+
+/// How much is asked of a provider, and how long it may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Calls about typing.
+    pub pacing: pacing::Limits,
+    /// A call about typing that has not begun this long after it was due is dropped.
+    pub freshness: Duration,
+    /// How long a call about typing may take.
+    pub typing_timeout: Duration,
+    /// How long the answer to anything else may take to begin.
+    pub message_timeout: Duration,
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self {
+            pacing: pacing::Limits::default(),
+            freshness: Duration::from_secs(5),
+            typing_timeout: Duration::from_secs(5),
+            message_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Tells an upstream account of somebody's typing.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Whose it is.
+    pub tenant: Name,
+    /// The channel of the conversations; any where there is none.
+    pub channel: Option<Name>,
+    /// Their agents, by our names for them.
+    pub agents: Patterns,
+    /// The account's name. Whose typing it hears is its provider's matter.
+    pub upstream: Name,
 }
 
 /// What credentials are hashed and tokens signed with.

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use typingd_core::{Name, Policy};
+use typingd_providers::account::Answered;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApp, ConnectedApps};
 use typingd_providers::{
     Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, rbm, salesforce,
 };
 
 use super::file::{ConfigError, Environment, error};
+use super::upstreams::{RouteSection, UpstreamSections};
 use super::webhooks::WebhookSection;
 use super::{Keys, Quota, Tenancy, Tenant, secret};
 use crate::clock::Clock;
@@ -36,6 +38,10 @@ pub(super) struct TenantSection {
     salesforce: Vec<SalesforceSection>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rbm: Vec<RbmSection>,
+    #[serde(default, skip_serializing_if = "UpstreamSections::is_empty")]
+    upstreams: UpstreamSections,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<RouteSection>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     webhooks: Vec<WebhookSection>,
 }
@@ -71,6 +77,8 @@ struct KaleyraSection {
     #[serde(default = "rcs_ttl_ms")]
     ttl_ms: u64,
     #[serde(default)]
+    answer: AnswerSection,
+    #[serde(default)]
     api_key_alone: bool,
     #[serde(default)]
     upstream_refusal_is_502: bool,
@@ -87,6 +95,8 @@ struct PinnacleSection {
     channel: String,
     #[serde(default = "rcs_ttl_ms")]
     ttl_ms: u64,
+    #[serde(default)]
+    answer: AnswerSection,
     #[serde(default)]
     prefix: String,
 }
@@ -108,6 +118,8 @@ struct SalesforceSection {
     channel: String,
     #[serde(default = "salesforce_ttl_ms")]
     ttl_ms: u64,
+    #[serde(default)]
+    answer: AnswerSection,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance_url: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -125,6 +137,17 @@ struct RbmSection {
     channel: String,
     #[serde(default = "rcs_ttl_ms")]
     ttl_ms: u64,
+    #[serde(default)]
+    answer: AnswerSection,
+}
+
+/// By whom typing calls are answered.
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum AnswerSection {
+    #[default]
+    AtOnce,
+    Upstream,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, Serialize)]
@@ -179,8 +202,9 @@ impl TenantSection {
         let pinnacle = self.pinnacle.iter_mut().flat_map(|account| &mut account.api_keys);
         let salesforce = self.salesforce.iter_mut().flat_map(|account| &mut account.tokens);
         let rbm = self.rbm.iter_mut().flat_map(|account| &mut account.tokens);
+        let doors = kaleyra.chain(pinnacle).chain(salesforce).chain(rbm);
         let webhooks = self.webhooks.iter_mut().flat_map(WebhookSection::secrets);
-        self.api_keys.iter_mut().chain(kaleyra).chain(pinnacle).chain(salesforce).chain(rbm).chain(webhooks)
+        self.api_keys.iter_mut().chain(doors).chain(self.upstreams.secrets()).chain(webhooks)
     }
 }
 
@@ -203,6 +227,9 @@ pub(super) fn resolve(
         reading.check_name(sections[..at].iter().any(|other| other.name == section.name))?;
         tenancy.tenants.push(reading.tenant(section)?);
         reading.accounts(section, &mut tenancy.accounts)?;
+        let upstreams = reading.upstreams(&section.upstreams)?;
+        tenancy.routes.extend(reading.routes(&section.routes, &upstreams)?);
+        tenancy.upstreams.extend(upstreams);
         for (place, webhook) in section.webhooks.iter().enumerate() {
             tenancy.webhooks.push(webhook.resolve(place, &reading)?);
         }
@@ -246,9 +273,9 @@ fn path_of(sections: &[TenantSection], door: &str, place: usize) -> String {
 
 /// One tenant's section, with what it takes to read it.
 pub(super) struct Reading<'a> {
-    path: String,
+    pub(super) path: String,
     pub(super) tenant: Name,
-    environment: &'a Environment,
+    pub(super) environment: &'a Environment,
     has_pepper: bool,
     policy: &'a Policy,
 }
@@ -299,6 +326,7 @@ impl Reading<'_> {
             agents: &section.agents,
             aliases: &section.aliases,
             ttl_ms: section.ttl_ms,
+            answer: section.answer,
         };
         if section.sid.is_empty() || section.sid.contains('/') {
             return Err(self.error(at, "sid", "expected the account's id, as it stands in the path"));
@@ -320,6 +348,7 @@ impl Reading<'_> {
             agents: &section.agents,
             aliases: &section.aliases,
             ttl_ms: section.ttl_ms,
+            answer: section.answer,
         };
         if !section.prefix.is_empty() && (!section.prefix.starts_with('/') || section.prefix.ends_with('/')) {
             return Err(self.error(
@@ -345,6 +374,7 @@ impl Reading<'_> {
             agents: &section.addresses,
             aliases: &section.aliases,
             ttl_ms: section.ttl_ms,
+            answer: section.answer,
         };
         let is_id = [15, 18].contains(&section.org_id.len())
             && section.org_id.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -383,6 +413,7 @@ impl Reading<'_> {
             agents: &section.agents,
             aliases: &section.aliases,
             ttl_ms: section.ttl_ms,
+            answer: section.answer,
         };
         Ok(rbm::Account {
             common: self.common(at, &common)?,
@@ -417,6 +448,10 @@ impl Reading<'_> {
             agents: Patterns::new(section.agents),
             aliases: aliases.collect(),
             ttl,
+            answer: match section.answer {
+                AnswerSection::AtOnce => Answered::AtOnce,
+                AnswerSection::Upstream => Answered::ByUpstream,
+            },
         })
     }
 
@@ -451,4 +486,5 @@ struct Common<'a> {
     agents: &'a [String],
     aliases: &'a BTreeMap<String, String>,
     ttl_ms: u64,
+    answer: AnswerSection,
 }

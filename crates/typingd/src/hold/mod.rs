@@ -1,7 +1,7 @@
 //! `typingd hold -- COMMAND`: dots for as long as a command runs, and never in its way.
 //!
-//! The command is started first, and what it does, says and returns is its own. Beside it [`keeper`] keeps a hold at the
-//! gateway, by [`link`]'s calls; whatever goes wrong there is a line on standard error and nothing more.
+//! The command is started first, and what it does, says and returns is its own. Beside it `keeper` keeps a hold at the
+//! gateway, by `link`'s calls; whatever goes wrong there is a line on standard error and nothing more.
 
 mod child;
 mod events;

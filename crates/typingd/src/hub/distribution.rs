@@ -5,29 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 use tracing::warn;
-use typingd_core::store::{Commit, Feed};
+use typingd_core::store::Commit;
 use typingd_core::{Conversation, Scope};
 
 use super::{Farewell, Hub, News};
-use crate::census::Census;
 use crate::clock::Clock;
-use crate::history::History;
 use crate::metrics::{Metrics, Queue};
 use crate::subscribe::event::Events;
-use crate::sweeper::Alarm;
 
 /// How many commits may wait for the hub; the next one is lost, and everybody takes a new snapshot.
 pub(super) const OUTLET: usize = 65_536;
 
-/// The store's feed: what it commits goes to the hub, and each side's next deadline to the sweeper.
+/// The way from the store to the hub.
 pub struct Outlet {
     pub(super) items: mpsc::Sender<Item>,
     pub(super) loss: Arc<Loss>,
-    pub(super) alarm: Arc<Alarm>,
-    pub(super) census: Arc<Census>,
-    pub(super) history: Arc<History>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Clock,
 }
 
 /// That commits found no room in the outlet.
@@ -42,20 +35,9 @@ pub(super) enum Item {
     Close(Farewell),
 }
 
-impl Feed for Outlet {
-    fn publish(&self, commit: Commit) {
-        if let Some(deadline) = commit.deadline {
-            self.alarm.set(deadline);
-        }
-        self.census.note(&commit);
-        if commit.changes.is_empty() {
-            return;
-        }
-        let now = self.clock.now();
-        self.history.note_commit(&commit, now);
-        for change in &commit.changes {
-            self.metrics.changed(change, now);
-        }
+impl Outlet {
+    /// Passes a commit on. It waits for nothing: what finds no room is made up for by new snapshots.
+    pub fn put(&self, commit: Commit) {
         if self.items.try_send(Item::Commit(commit)).is_err() {
             self.loss.has_happened.store(true, Ordering::Release);
             self.loss.rings.notify_one();
@@ -73,8 +55,8 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    pub(super) fn new(hub: Arc<Hub>, items: mpsc::Receiver<Item>, outlet: &Outlet) -> Self {
-        Self { hub, items, loss: outlet.loss.clone(), events: Events::new(outlet.clock) }
+    pub(super) fn new(hub: Arc<Hub>, items: mpsc::Receiver<Item>, outlet: &Outlet, clock: Clock) -> Self {
+        Self { hub, items, loss: outlet.loss.clone(), events: Events::new(clock) }
     }
 
     /// Passes on what is committed, for as long as there is an outlet.

@@ -17,13 +17,10 @@ use typingd_core::{Conversation, Name, Scope};
 
 pub use distribution::{Distribution, Outlet};
 
-use crate::census::Census;
 use crate::clock::Clock;
 use crate::directory::Login;
-use crate::history::History;
 use crate::metrics::{self, Metrics};
 use crate::subscribe::event::Told;
-use crate::sweeper::Alarm;
 use distribution::{Item, OUTLET, scopes_over};
 
 /// Knows the subscribers.
@@ -161,14 +158,7 @@ impl Dismissal {
 impl Hub {
     /// A hub, the outlet that feeds it, and the work that joins them.
     #[must_use]
-    pub fn new(
-        limits: Limits,
-        clock: Clock,
-        alarm: Arc<Alarm>,
-        census: Arc<Census>,
-        history: Arc<History>,
-        metrics: Arc<Metrics>,
-    ) -> (Arc<Self>, Outlet, Distribution) {
+    pub fn new(limits: Limits, clock: Clock, metrics: Arc<Metrics>) -> (Arc<Self>, Outlet, Distribution) {
         let (items, waiting) = mpsc::channel(OUTLET);
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
@@ -177,8 +167,8 @@ impl Hub {
             limits,
             metrics: metrics.clone(),
         });
-        let outlet = Outlet { items, loss: Arc::default(), alarm, census, history, metrics, clock };
-        let distribution = Distribution::new(hub.clone(), waiting, &outlet);
+        let outlet = Outlet { items, loss: Arc::default(), metrics };
+        let distribution = Distribution::new(hub.clone(), waiting, &outlet, clock);
         (hub, outlet, distribution)
     }
 

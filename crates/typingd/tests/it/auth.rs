@@ -11,6 +11,7 @@ use typingd::config::{Config, Keys, Tenancy};
 use typingd::gateway::Gateway;
 use typingd::subscribe::sse;
 use typingd_core::Scope;
+use typingd_providers::account::Answered;
 use typingd_providers::salesforce::{AssertionKey, AuthorizationContext, ConnectedApp, ConnectedApps};
 use typingd_providers::{Account, Channel, ChannelKind, Patterns, Secret, salesforce};
 
@@ -42,6 +43,7 @@ fn salesforce(tenant: &str, org_id: &str, token: &str, addresses: &str) -> sales
             agents: Patterns::new([addresses]),
             aliases: BTreeMap::new(),
             ttl: Duration::from_secs(60),
+            answer: Answered::default(),
         },
         org_id: org_id.into(),
         tokens: vec![Secret::new(token)],

@@ -20,18 +20,18 @@ use crate::socket::client::encode;
 use crate::support::{InProcess, config, post};
 
 /// What every secret of `acme` begins with.
-const SECRET: &str = "canarykey";
-const NATIVE_KEY: &str = "canarykey-native-QqZzXx";
+pub const SECRET: &str = "canarykey";
+pub const NATIVE_KEY: &str = "canarykey-native-QqZzXx";
 const PINNACLE_KEY: &str = "canarykey-pinnacle-QqZzXx";
 const KALEYRA_KEY: &str = "canarykeyKaleyraQqZzXx";
-const BASIC: &str = "canarykeyuser:canarykeypassword";
+pub const BASIC: &str = "canarykeyuser:canarykeypassword";
 const TOKEN: &str = "00Dxx0000000001!canarykeytoken";
 const PATH_TOKEN: &str = "canarykey-path-token-QqZzXx";
 const SIGNING_SECRET: &str = "canarykey-signing-QqZzXx";
 const CLIENT_TOKEN: &str = "canarykey-client-QqZzXx";
-const NUMBER: &str = "14155559274";
+pub const NUMBER: &str = "14155559274";
 const NAME: &str = "Canary Wood";
-const TEXT: &str = "the canary sings";
+pub const TEXT: &str = "the canary sings";
 
 /// All that could be somebody's secret, number, name or message, in every spelling.
 fn canaries() -> Vec<String> {
@@ -80,7 +80,7 @@ fn found(text: &str) -> Option<String> {
 }
 
 #[track_caller]
-fn assert_clean(what: &str, text: &str) {
+pub fn assert_clean(what: &str, text: &str) {
     assert_eq!(found(text), None, "a canary in {what}");
 }
 
@@ -95,10 +95,15 @@ fn a_canary_is_found_however_it_is_written() {
 /// What a test's child is told to do, and that it is the child.
 const CHILD: &str = "TYPINGD_TEST_CHILD";
 
+/// Whether this is such a process.
+pub fn is_child() -> bool {
+    std::env::var(CHILD).is_ok()
+}
+
 /// Runs one test again in a process that has nothing else to log. Says what that wrote to its standard error.
-fn run_alone(test: &str, told: &str) -> String {
+pub fn run_alone(test: &str, told: &str) -> String {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("canary::{test}"), "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(CHILD, told)
         .output()
         .unwrap();
@@ -110,10 +115,10 @@ fn run_alone(test: &str, told: &str) -> String {
 
 /// What is logged, by all there is in the process and at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -124,7 +129,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -548,8 +553,8 @@ fn foreign() -> Vec<Vec<u8>> {
 
 #[tokio::test(start_paused = true)]
 async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
-    if std::env::var(CHILD).is_err() {
-        run_alone("no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant", "trace");
+    if !is_child() {
+        run_alone("canary::no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant", "trace");
         return;
     }
     let (log, _guard) = Log::start();
@@ -618,8 +623,8 @@ async fn no_secret_and_no_number_is_logged_counted_or_told_to_another_tenant() {
 /// Dev mode's console shows what a message says, and nobody else hears of it.
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_kept_for_the_console_is_nowhere_else() {
-    if std::env::var(CHILD).is_err() {
-        run_alone("a_message_that_is_kept_for_the_console_is_nowhere_else", "trace");
+    if !is_child() {
+        run_alone("canary::a_message_that_is_kept_for_the_console_is_nowhere_else", "trace");
         return;
     }
     let (log, _guard) = Log::start();
@@ -680,7 +685,7 @@ async fn a_panic_is_logged_by_its_place_alone() {
         return;
     }
     for format in ["pretty", "json"] {
-        let logged = run_alone("a_panic_is_logged_by_its_place_alone", format);
+        let logged = run_alone("canary::a_panic_is_logged_by_its_place_alone", format);
         assert_eq!(logged.matches("a panic: this is a bug").count(), 2, "{logged}");
         assert!(logged.contains("canary.rs:"), "the place: {logged}");
         assert!(logged.contains("answered"), "{logged}");

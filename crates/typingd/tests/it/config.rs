@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use toml::{Table, Value};
 use typingd::config::file::{self, Environment};
 use typingd::history;
@@ -16,22 +20,27 @@ const README: &str = include_str!("../../../../README.md");
 const CANARY: &str = "canary-7f3a";
 
 /// A directory that goes with the test.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("typingd-{name}-{}", process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).unwrap();
     }
 
     /// A text that speaks of `/etc/typingd`, with this directory in its place.
-    fn stand_in(&self, text: &str) -> String {
+    pub fn stand_in(&self, text: &str) -> String {
         text.replace("/etc/typingd", self.0.to_str().unwrap())
+    }
+
+    /// The other way round.
+    pub fn take_out(&self, text: &str) -> String {
+        text.replace(self.0.to_str().unwrap(), "/etc/typingd")
     }
 }
 
@@ -57,6 +66,9 @@ fn example(name: &str) -> (Directory, String, Environment) {
     let directory = Directory::new(name);
     directory.write("pepper", &format!("{}\n", "5e".repeat(32)));
     directory.write("acme-connector.pem", RSA_PUBLIC_KEY);
+    let private_key = private_key();
+    directory.write("acme-connected-app.pem", &private_key);
+    directory.write("acme-google.json", &key_file(&private_key));
     let text = directory.stand_in(EXAMPLE);
     let environment = environment(&text);
     (directory, text, environment)
@@ -138,6 +150,8 @@ fn missing(named: &Value, in_force: &Value, path: &str) -> Vec<String> {
             .iter()
             .flat_map(|(key, value)| match named.get(key) {
                 Some(named) => missing(named, value, &format!("{path}.{key}")),
+                // They are the same for every upstream, and shown at the first.
+                None if path.contains(".upstreams.") && key == "limits" => Vec::new(),
                 None => vec![format!("{path}.{key}")],
             })
             .collect(),
@@ -193,7 +207,7 @@ fn what_is_wrong_is_named_with_its_key_and_line_and_never_quoted() {
     for (wrong, expected) in WRONG {
         let text = directory.stand_in(wrong).replace("CANARY", CANARY);
         let error = file::load(&text, &Environment::new()).expect_err(&text);
-        let said = error.to_string().replace(directory.0.to_str().unwrap(), "/etc/typingd");
+        let said = directory.take_out(&error.to_string());
         assert!(!said.contains(CANARY), "{said}");
         assert_eq!(said, *expected, "{text}");
         assert_eq!(file::print(&text, &Environment::new()), Err(error), "{text}");
@@ -234,7 +248,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[tenants]]\nname = 'acme'\n[[tenants.pinnacle]]\nagents = []\napi_key = 'CANARY'\n",
-        "line 5, tenants[0].pinnacle[0].api_key: unknown field `api_key`, expected one of `api_keys`, `agents`, `aliases`, `channel`, `ttl_ms`, `prefix`",
+        "line 5, tenants[0].pinnacle[0].api_key: unknown field `api_key`, expected one of `api_keys`, `agents`, `aliases`, `channel`, `ttl_ms`, `answer`, `prefix`",
     ),
     (
         "[[tenants]]\nname = 'acme'\n[[tenants.salesforce]]\norg_id = '00Dxx0000000001'\naddresses = ['*']\nconnected_apps = [{ any_assertion = true }]\n",
@@ -413,6 +427,29 @@ const WRONG: &[(&str, &str)] = &[
         "line 9, tenants[0].salesforce[0].connected_apps[0].public_key: expected an RSA public key of 2048 bits or more, in PEM form",
     ),
 ];
+
+/// An RSA private key of 2048 bits, in PEM form.
+pub fn private_key() -> String {
+    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
+    format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        BASE64_STANDARD.encode(der.as_ref())
+    )
+}
+
+/// A service account's key file, as Google gives it out.
+pub fn key_file(private_key: &str) -> String {
+    serde_json::json!({
+        "type": "service_account",
+        "project_id": "acme",
+        "private_key_id": "k1",
+        "private_key": private_key,
+        "client_email": "typing@acme.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    })
+    .to_string()
+}
 
 const RSA_PUBLIC_KEY: &str = "\
 -----BEGIN PUBLIC KEY-----\n\

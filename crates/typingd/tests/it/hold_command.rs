@@ -269,7 +269,7 @@ async fn at_a_terminal_ctrl_c_reaches_the_command_once() {
     let mut hold = hold(&url(&gateway));
     let mut terminal = Command::new("script");
     let (unignored, program) = (UNIGNORED.join(" "), env!("CARGO_BIN_EXE_typingd"));
-    let count = "n=0; trap 'n=$((n+1)); echo caught $n' INT; echo ready; until read -r line; do :; done; echo $n in all; exit 5";
+    let count = "n=0; trap 'n=$((n+1)); echo caught $n' INT; echo ready; until read -r line; do [ $? -gt 128 ] || exit 9; done; echo $n in all; exit 5";
     terminal
         .args(["-qefc", &format!("{unignored} '{program}' hold -- bash -c \"$COUNT\""), "/dev/null"])
         .env("COUNT", count);

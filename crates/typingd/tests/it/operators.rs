@@ -7,6 +7,9 @@ use serde_json::Value;
 use typingd::config::{Proof, WebhookConfig};
 use typingd::hub;
 use typingd::metrics::Queue;
+use typingd::relay::{Activity, Standing};
+use typingd_core::pacing::{BreakerState, Counters};
+use typingd_core::{Role, Time};
 use typingd_providers::Secret;
 
 use crate::support::{
@@ -82,7 +85,29 @@ async fn busy() -> InProcess {
     gateway.0.gateway().metrics.dropped(Queue::Feed);
     gateway.0.gateway().metrics.reloaded(true);
     gateway.0.gateway().metrics.reloaded(false);
+    gateway.0.gateway().metrics.set_upstreams(&[a_provider()]);
     gateway
+}
+
+/// What an account at a provider was asked.
+fn a_provider() -> Activity {
+    let mut counters = Counters::default();
+    (counters.types, counters.accepted, counters.refused) = (3, 2, 1);
+    Activity {
+        standing: Standing {
+            tenant: "example".into(),
+            upstream: "kaleyra-eu".into(),
+            provider: "kaleyra",
+            role: Role::Agent,
+            breaker: BreakerState::Closed,
+            not_before: Time::ZERO,
+            dots_until: None,
+        },
+        counters,
+        in_flight: 1,
+        waiting: 4,
+        round_trip: Duration::from_millis(80),
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,6 +191,11 @@ async fn what_happened_is_what_was_counted() {
         r#"typingd_changes_total{change="stopped",reason="expired"} 2"#,
         r#"typingd_queue_drops_total{queue="subscriber"} 1"#,
         "typingd_expiry_lateness_seconds_count 2",
+        r#"typingd_upstream_calls_total{tenant="example",upstream="kaleyra-eu",provider="kaleyra",says="composing"} 3"#,
+        r#"typingd_upstream_answers_total{tenant="example",upstream="kaleyra-eu",provider="kaleyra",verdict="accepted"} 2"#,
+        r#"typingd_upstream_credential{tenant="example",upstream="kaleyra-eu",provider="kaleyra",state="accepted"} 1"#,
+        r#"typingd_upstream_waiting{tenant="example",upstream="kaleyra-eu",provider="kaleyra"} 4"#,
+        r#"typingd_upstream_round_trip_p99_seconds{tenant="example",upstream="kaleyra-eu",provider="kaleyra"} 0.08"#,
         "typingd_leases 1",
         "typingd_subscribers 0",
         "# EOF",

@@ -20,6 +20,7 @@ use typingd::config::{Config, Console, Keys, Limits, Quota, Server, Tenancy, Ten
 use typingd::gateway::Gateway;
 use typingd::origins::Origins;
 use typingd_core::Policy;
+use typingd_providers::account::Answered;
 use typingd_providers::salesforce::{AuthorizationContext, ConnectedApps};
 use typingd_providers::{
     Account, Accounts, Channel, ChannelKind, Patterns, Secret, kaleyra, pinnacle, salesforce,
@@ -37,6 +38,7 @@ pub fn config(ttl: Duration) -> Config {
         agents: Patterns::new(agents.iter().copied()),
         aliases: BTreeMap::new(),
         ttl,
+        answer: Answered::default(),
     };
     let kaleyra = |tenant: &str, sid: &str, key: &str, agent: &str| kaleyra::Account {
         common: account(tenant, "kaleyra", ChannelKind::Rcs, &[agent]),
@@ -81,7 +83,7 @@ pub fn config(ttl: Duration) -> Config {
     let tenants = vec![tenant("acme", "acme-key"), tenant("globex", "globex-key")];
     Config {
         server: Server { listen: "127.0.0.1:0".parse().unwrap(), tls: None, operators: None },
-        tenancy: Tenancy { tenants, accounts, webhooks: Vec::new() },
+        tenancy: Tenancy { tenants, accounts, ..Tenancy::default() },
         keys: Keys::random(),
         origins: Origins::default(),
         policy: Policy::default(),

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, IpAddr};
+use rustls_pki_types::{CertificateDer, IpAddr, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::process::Command;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use typingd::config::TlsFiles;
 use typingd::tls::Certificate;
 
@@ -59,6 +59,21 @@ async fn certify(certificate: &Path, key: &Path) {
     openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     openssl.arg("-keyout").arg(key).arg("-out").arg(certificate);
     run(&mut openssl, "openssl").await;
+}
+
+/// What speaks TLS and offers these protocols, with a new certificate for this machine, which is given with it. `name` is
+/// nobody else's.
+pub async fn acceptor(name: &str, protocols: &[&[u8]]) -> (TlsAcceptor, CertificateDer<'static>) {
+    let directory = Directory::new(name);
+    directory.renew(1_000).await;
+    let TlsFiles { certificate, key } = directory.files();
+    let certificate = CertificateDer::from_pem_file(certificate).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let mut config = config.with_single_cert(vec![certificate.clone()], key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    (TlsAcceptor::from(Arc::new(config)), certificate)
 }
 
 /// Two accounts of `acme`, one of `globex`, and one that may ask once a second.

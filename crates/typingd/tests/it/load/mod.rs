@@ -8,7 +8,7 @@ mod clock;
 mod drain;
 mod exhausted;
 mod log;
-mod program;
+pub mod program;
 mod reload;
 mod restart;
 mod slow;

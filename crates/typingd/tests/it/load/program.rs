@@ -47,6 +47,8 @@ pub struct Setup<'a> {
     pub name: &'a str,
     /// What the configuration has under `[limits]`.
     pub limits: &'a str,
+    /// The tenants that it has in place of `acme`.
+    pub tenants: &'a str,
     /// What the shell does first.
     pub first: &'a str,
     /// Whether its log goes into a pipe, which is the test's to read, and then everything is logged.
@@ -71,7 +73,7 @@ impl Program {
         let (address, operators) = (free_address(), free_address());
         let config = directory.join(format!("load-{}-{}.toml", setup.name, address.port()));
         let log = config.with_extension("log");
-        fs::write(&config, configuration(address, operators, setup.limits)).unwrap();
+        fs::write(&config, configuration(address, operators, &setup)).unwrap();
         let child = spawn(&setup, &config, &log);
         let mut program = Self { child, address, operators, config, log, ready_after: Duration::ZERO };
         program.wait_until_ready().await;
@@ -193,8 +195,9 @@ fn free_address() -> SocketAddr {
     }
 }
 
-/// One tenant, `acme`, with an account at each provider and more than enough of everything.
-fn configuration(address: SocketAddr, operators: SocketAddr, limits: &str) -> String {
+fn configuration(address: SocketAddr, operators: SocketAddr, setup: &Setup<'_>) -> String {
+    let Setup { limits, tenants, .. } = setup;
+    let tenants = if tenants.is_empty() { ACME } else { tenants };
     format!(
         r#"
 [listen]
@@ -205,11 +208,16 @@ address = "{operators}"
 
 [limits]
 {limits}
+{tenants}"#
+    )
+}
 
+/// One tenant, `acme`, with an account at each provider and more than enough of everything.
+const ACME: &str = r#"
 [[tenants]]
 name = "acme"
 api_keys = ["acme-key"]
-quota = {{ requests_per_second = 1000000, burst = 1000000, streams = 20000 }}
+quota = { requests_per_second = 1000000, burst = 1000000, streams = 20000 }
 
 [[tenants.kaleyra]]
 sid = "XXXXX6913850XXXX"
@@ -225,7 +233,5 @@ agents = ["agent_pinnacle"]
 org_id = "00Dxx0000000001"
 tokens = ["00Dxx0000000001!AQEAQTESTTOKEN"]
 addresses = ["b0ffeafe-*"]
-contexts = {{ Partner1_ChannelDefinition1 = ["*"] }}
-"#
-    )
-}
+contexts = { Partner1_ChannelDefinition1 = ["*"] }
+"#;

@@ -10,7 +10,12 @@ use prometheus_client::registry::{Registry, Unit};
 use typingd_core::transition::Change;
 use typingd_core::{ChangeKind, Time, Verdict};
 
+use crate::relay::Activity;
 use crate::wire;
+
+mod upstreams;
+
+use upstreams::Upstreams;
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ pub struct Metrics {
     drops: Family<QueueLabels, Counter>,
     failures: Family<DoorLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
+    upstreams: Upstreams,
     events: Family<EventLabels, Counter>,
 }
 
@@ -116,8 +122,10 @@ impl Default for Metrics {
             drops: Family::default(),
             failures: Family::default(),
             reloads: Family::default(),
+            upstreams: Upstreams::default(),
             events: Family::default(),
         };
+        metrics.upstreams.register(&mut registry);
         registry.register("signals", "Signals heard, by door and decision", metrics.signals.clone());
         registry.register("answers", "Requests answered, by door and status", metrics.answers.clone());
         registry.register_with_unit(
@@ -211,6 +219,11 @@ impl Metrics {
     pub fn reloaded(&self, is_in_force: bool) {
         let outcome = if is_in_force { "in_force" } else { "refused" };
         self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// What every account at a provider was asked so far.
+    pub fn set_upstreams(&self, activity: &[Activity]) {
+        self.upstreams.set(activity);
     }
 
     /// A provider told so many events that came to this.
