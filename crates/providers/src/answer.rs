@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::rejection::Rejection;
 
+/// When to try again what cannot be served just now, in seconds.
+const SOON_S: u32 = 1;
+
 /// An answer with this body.
 ///
 /// # Panics
@@ -38,6 +41,9 @@ pub fn refusal(status: StatusCode, body: &impl Serialize, rejection: &Rejection)
         Rejection::TooMany { retry_after_s }
         | Rejection::Upstream { retry_after_s: Some(retry_after_s), .. } => {
             response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
+        }
+        Rejection::Unavailable => {
+            response.headers_mut().insert(RETRY_AFTER, SOON_S.into());
         }
         _ => {}
     }

@@ -236,7 +236,11 @@ fn what_our_own_doors_refuse_is_understood() {
             let response = door.refuse(&head, &Refusal::from(rejection.clone()));
             let refused = judge(upstream.as_ref(), &response).expect_err("it is a refusal");
             assert_eq!(refused.kind, expected[at], "{} {rejection:?}", door.name());
-            let wait = matches!(rejection, Rejection::TooMany { .. }).then_some(Duration::from_secs(7));
+            let wait = match rejection {
+                Rejection::TooMany { .. } => Some(Duration::from_secs(7)),
+                Rejection::Unavailable => Some(Duration::from_secs(1)),
+                _ => None,
+            };
             assert_eq!(refused.retry_after, wait, "{} {rejection:?}", door.name());
         }
     }
