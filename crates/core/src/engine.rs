@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::conversation::{Name, Scope, Side};
 use crate::policy::Policy;
 use crate::signal::{Signal, Source, Utterance};
-use crate::store::{Listing, Store, StoreError};
+use crate::store::{Due, Listing, Store, StoreError};
 use crate::time::Time;
 use crate::transition::{IgnoreReason, Input, Outcome, StopReason, Verdict, transition};
 
@@ -47,6 +47,7 @@ impl<S: Store> Engine<S> {
                 verdict: Verdict::Ignored(IgnoreReason::NothingLive),
                 lease: None,
                 last_turn: None,
+                is_local: false,
             }),
             outcome => outcome,
         }
@@ -87,16 +88,29 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// Whatever the store said last.
     pub async fn sweep(&self, now: Time) -> Result<Swept, StoreError> {
-        let due = self.store.due(now, BATCH).await;
-        let mut failed = None;
+        let due = self.due(now).await;
+        let mut failed = due.failed;
         for side in &due.sides {
-            failed = self.update(side, Input::Lapse, now).await.err().or(failed);
+            failed = self.settle(side, now).await.err().or(failed);
         }
         if let Some(error) = failed {
             return Err(error);
         }
         // A side that was settled has a new deadline, which the feed has told.
         Ok(Swept { cut: due.cut, next: due.next })
+    }
+
+    /// Takes a batch of the sides whose time has come. Each is to be settled.
+    pub async fn due(&self, now: Time) -> Due {
+        self.store.due(now, BATCH).await
+    }
+
+    /// Does what time alone brings about on a side.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn settle(&self, side: &Side, now: Time) -> Result<Outcome, StoreError> {
+        self.update(side, Input::Lapse, now).await
     }
 
     /// Ends a batch of the scope's leases, because whoever serves it stops serving it. Says whether there are more.
@@ -108,7 +122,7 @@ impl<S: Store> Engine<S> {
         for (side, _) in &listing.leases {
             self.revoke_side(side, now).await?;
         }
-        Ok(listing.cut)
+        listing.failed.map_or(Ok(listing.cut), Err)
     }
 
     /// Ends every lease of one side.

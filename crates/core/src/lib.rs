@@ -15,6 +15,7 @@
 
 pub mod conversation;
 pub mod engine;
+pub mod fleet;
 pub mod lease;
 pub mod pacing;
 pub mod policy;

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub lease: Option<LeaseView>,
     /// The highest turn whose message went out on this side, as far as it is remembered: the speaker goes on from it.
     pub last_turn: Option<u64>,
+    /// Whether it was decided on this node alone, because the store was out of reach.
+    pub is_local: bool,
 }
 
 /// What was decided about an input.
@@ -143,7 +145,7 @@ pub fn transition(side: &SideState, input: &Input, now: Time, policy: &Policy) -
         Input::Lapse => (Verdict::Ignored(IgnoreReason::NothingLive), &None),
     };
     let lease = deciding.find(speaker).map(|at| deciding.next.leases[at].view());
-    let outcome = Outcome { verdict, lease, last_turn: deciding.next.last_turn() };
+    let outcome = Outcome { verdict, lease, last_turn: deciding.next.last_turn(), is_local: false };
     Decision { next: deciding.next, outcome, changes: deciding.changes }
 }
 

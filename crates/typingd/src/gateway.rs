@@ -117,7 +117,10 @@ impl Gateway {
             // What ends something is always taken. Where nothing is live, what is lost is the fence it would leave.
             utterance.marks = Marks::default();
         }
-        let outcome = self.engine.say(side, utterance, now).await.map_err(|StoreError::Full| FULL)?;
+        let outcome = self.engine.say(side, utterance, now).await.map_err(|error| match error {
+            StoreError::Full => FULL,
+            StoreError::Unavailable => Rejection::Unavailable,
+        })?;
         self.metrics.heard(door, outcome.verdict);
         if is_start && self.is_draining.load(Ordering::SeqCst) {
             // Either the drain finds the lease, or this finds the drain.

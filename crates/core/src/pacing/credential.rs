@@ -7,6 +7,7 @@ use super::breaker::{Breaker, BreakerState, Pass};
 use super::bucket::{Bucket, Rate};
 use super::quiet::Quiet;
 use super::round_trips::RoundTrips;
+use super::share::Share;
 use super::verdict::{Dropped, Refusal, Verdict};
 use crate::conversation::{Conversation, Name, User};
 use crate::time::Time;
@@ -84,7 +85,10 @@ pub struct Ticket {
 /// One account at a provider, with its limits and what is known of it.
 #[derive(Clone, Debug)]
 pub struct Credential {
+    /// How many calls may be in flight with all of it, and with this node's share.
+    whole: NonZeroU32,
     concurrency: u32,
+    share: Share,
     bucket: Bucket,
     breaker: Breaker,
     in_flight: u32,
@@ -100,7 +104,9 @@ impl Credential {
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
+            whole: limits.concurrency,
             concurrency: limits.concurrency.get(),
+            share: Share::ALL,
             bucket: Bucket::new(limits.rate),
             breaker: Breaker::new(),
             in_flight: 0,
@@ -166,11 +172,60 @@ impl Credential {
     /// as in flight still, and its answers prove nothing.
     pub fn reset(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
-        self.breaker = Breaker::new();
+        self.breaker.reset();
         self.not_before = Time::ZERO;
         self.bucket.refill();
         self.agents.clear();
         self.recipients.clear();
+    }
+
+    /// Only this share of its limits may be used from now on.
+    pub(super) fn set_share(&mut self, share: Share, now: Time) {
+        if std::mem::replace(&mut self.share, share) != share {
+            self.concurrency = share.of_calls(self.whole);
+            self.bucket.set_share(share, now);
+        }
+    }
+
+    /// Others use it too: see [`Pacer::among_others`].
+    ///
+    /// [`Pacer::among_others`]: super::Pacer::among_others
+    pub(super) fn ask_others(&mut self) {
+        self.breaker.ask_others();
+    }
+
+    pub(super) fn permit(&mut self, until: Time) {
+        self.breaker.permit(until);
+    }
+
+    /// Forgets a permission that is over.
+    pub(super) fn lapse(&mut self, now: Time) {
+        self.breaker.lapse(now);
+    }
+
+    /// Another node found that it is accepted. Says whether that is new.
+    pub(super) fn prove(&mut self) -> bool {
+        self.breaker.prove()
+    }
+
+    /// Another node found that it is refused, and is not to be tried before this.
+    pub(super) fn refuse(&mut self, probe_at: Time) {
+        self.breaker.refuse(probe_at);
+    }
+
+    /// When permission is to be asked for, given whether somebody waits; `None` where none is needed.
+    pub(super) fn asks_at(&self, waits: bool) -> Option<Time> {
+        self.breaker.asks_at(waits, self.in_flight)
+    }
+
+    /// Whether permission is asked for now.
+    pub(super) fn asks(&mut self, waits: bool, now: Time) -> bool {
+        self.breaker.asks(waits, self.in_flight, now)
+    }
+
+    /// When one call may find out whether it works again.
+    pub(super) fn probe_at(&self) -> Option<Time> {
+        self.breaker.probe_at()
     }
 
     /// What is known of it.

@@ -40,6 +40,10 @@
 //! assert!(refresh_at < at(20_000));
 //! assert_eq!(pacer.due(refresh_at).calls.len(), 1);
 //! ```
+//!
+//! Several nodes that share sides and accounts have a pacer each. Of every side one node tells: it takes the side over
+//! ([`Pacer::adopt`]) and gives it away ([`Pacer::leave`]). Of every account each has its share ([`Pacer::set_share`]),
+//! and what one learns of a credential the others hear ([`Pacer::among_others`]).
 
 mod breaker;
 mod bucket;
@@ -52,11 +56,12 @@ mod profile;
 mod quiet;
 mod round_trips;
 mod screen;
+mod share;
 mod stream;
 mod upstream;
 mod verdict;
 
-pub use breaker::BreakerState;
+pub use breaker::{BreakerState, News};
 pub use bucket::Rate;
 pub use counters::{Counters, Tally};
 pub use credential::{Admission, Credential, Limits, Ticket};

@@ -1,15 +1,19 @@
 //! Many streams and the credentials they share: what a caller drives.
 
 mod dispatch;
+mod due;
+mod fleet;
 
 use std::collections::{BTreeSet, HashMap};
 
 use slab::Slab;
 
+use super::breaker::News;
 use super::counters::Counters;
 use super::credential::{Credential, Limits, Ticket};
 use super::jitter::Jitter;
 use super::profile::Profile;
+use super::share::Share;
 use super::stream::{Stream, Timing};
 use super::upstream::{Place, Upstream, Upstreams};
 use super::verdict::{Dropped, Verb, Verdict};
@@ -17,70 +21,7 @@ use crate::conversation::Side;
 use crate::time::Time;
 use crate::transition::StopReason;
 
-/// Names one account at one provider: the pacer that added it gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UpstreamId(usize);
-
-/// Names one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId {
-    stream: usize,
-    number: u64,
-}
-
-/// A call to begin at once.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// What its answer is told by.
-    pub id: CallId,
-    /// To whom.
-    pub upstream: UpstreamId,
-    /// About which side.
-    pub side: Side,
-    /// What it says.
-    pub verb: Verb,
-    /// Since when it was due.
-    pub due: Time,
-}
-
-/// A call that was due and is not made.
-#[derive(Clone, Debug)]
-pub struct DroppedSend {
-    /// To whom.
-    pub upstream: UpstreamId,
-    /// About which side.
-    pub side: Side,
-    /// What it would have said.
-    pub verb: Verb,
-    /// Why not.
-    pub reason: Dropped,
-}
-
-/// What a caller is to do now.
-#[derive(Debug, Default)]
-pub struct Due {
-    /// Calls to begin, in this order. Each is answered once, by [`Pacer::answered`].
-    pub calls: Vec<Call>,
-    /// Sides to look at: does the lease last longer than was said? Then it is said by [`Pacer::extend`].
-    pub looks: Vec<(UpstreamId, Side)>,
-    /// What was dropped, for the log. What was coalesced is only counted.
-    pub dropped: Vec<DroppedSend>,
-}
-
-/// What a message has to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// Nothing.
-    Open,
-    /// This call's answer, at most until then; after that it is to be cancelled, and answered as
-    /// [`Verdict::Unanswered`].
-    Wait {
-        /// The call in flight.
-        call: CallId,
-        /// How long it is waited for.
-        until: Time,
-    },
-}
+pub use due::{Call, CallId, DroppedSend, Due, Gate, UpstreamId};
 
 type Key = (UpstreamId, Side);
 
@@ -98,6 +39,10 @@ pub struct Pacer {
     capacity: usize,
     calls: u64,
     due: Due,
+    /// Calls in flight of sides that this node left: only their credentials hear of their answers.
+    strays: HashMap<CallId, (Key, Ticket)>,
+    share: Share,
+    is_among_others: bool,
 }
 
 #[derive(Debug)]
@@ -122,12 +67,20 @@ impl Pacer {
             capacity,
             calls: 0,
             due: Due::default(),
+            strays: HashMap::new(),
+            share: Share::ALL,
+            is_among_others: false,
         }
     }
 
     /// Adds an account at a provider.
     pub fn add(&mut self, profile: Profile, limits: &Limits) -> UpstreamId {
-        UpstreamId(self.upstreams.insert(Upstream::new(profile, limits)))
+        let mut upstream = Upstream::new(profile, limits);
+        upstream.credential.set_share(self.share, Time::ZERO);
+        if self.is_among_others {
+            upstream.credential.ask_others();
+        }
+        UpstreamId(self.upstreams.insert(upstream))
     }
 
     /// Takes an account away: of its streams nothing is known any more, and what is in flight is answered to nobody.
@@ -137,14 +90,12 @@ impl Pacer {
         }
         let of_it = self.streams.iter().filter(|(_, entry)| entry.key.0 == upstream);
         for at in of_it.map(|(at, _)| at).collect::<Vec<_>>() {
-            let Entry { key, filed_at, .. } = self.streams.remove(at);
-            self.by_key.remove(&key);
-            if let Some(filed_at) = filed_at {
-                self.timers.remove(&(filed_at, at));
-            }
+            self.take_out(at);
         }
+        self.strays.retain(|_, ((other, _), _)| *other != upstream);
         self.due.dropped.retain(|dropped| dropped.upstream != upstream);
         self.due.looks.retain(|(other, _)| *other != upstream);
+        self.due.news.retain(|(other, _)| *other != upstream);
     }
 
     /// A lease on this side that began at `since` lives until `until`; of several on the side, the latest. To be said
@@ -195,22 +146,25 @@ impl Pacer {
 
     /// A call came to its end. Of a call that is not known nothing is made.
     pub fn answered(&mut self, call: CallId, verdict: Verdict, now: Time) {
+        if let Some((key, ticket)) = self.strays.remove(&call) {
+            if self.settle(&key, ticket, verdict, now) {
+                self.unpark(key.0, now);
+            }
+            return;
+        }
         let Some(entry) = self.streams.get_mut(call.stream) else { return };
         let Some((_, ticket, verb)) = entry.call.take_if(|(id, ..)| *id == call) else { return };
-        let (upstream, side) = &entry.key;
-        let Upstream { profile, credential, counters, .. } = &mut self.upstreams[upstream.0];
-        counters.count_verdict(verdict);
-        let works_again = credential.answered(ticket, &side.conversation, verdict, now);
-        let timing =
-            Timing { p99: credential.round_trips().p99(), jitter: self.jitter.up_to(profile.max_jitter()) };
-        let dropped = entry.stream.answered(profile, verdict, &timing, now);
-        let upstream = *upstream;
+        let key = entry.key.clone();
+        let works_again = self.settle(&key, ticket, verdict, now);
+        let timing = self.timing(key.0);
+        let profile = &self.upstreams[key.0.0].profile;
+        let dropped = self.streams[call.stream].stream.answered(profile, verdict, &timing, now);
         if let Some(reason) = dropped {
             self.note_drop(call.stream, verb, reason);
         }
         self.file(call.stream, now);
         if works_again {
-            self.unpark(upstream, now);
+            self.unpark(key.0, now);
         }
     }
 
@@ -218,11 +172,7 @@ impl Pacer {
     pub fn reset(&mut self, upstream: UpstreamId, now: Time) {
         if let Some(known) = self.upstreams.get_mut(upstream.0) {
             known.credential.reset();
-            known.parked.clear();
-            let streams = self.streams.iter().filter(|(_, entry)| entry.key.0 == upstream);
-            for at in streams.map(|(at, _)| at).collect::<Vec<_>>() {
-                self.wake(at, now);
-            }
+            self.wake_all(upstream, now);
         }
     }
 
@@ -287,6 +237,37 @@ impl Pacer {
             step(&mut self.streams[at].stream, &self.upstreams[upstream.0].profile);
             self.file(at, now);
         }
+    }
+
+    /// A call's credential hears of its answer. Says whether it works again after it did not.
+    fn settle(&mut self, key: &Key, ticket: Ticket, verdict: Verdict, now: Time) -> bool {
+        let (upstream, side) = key;
+        let Upstream { credential, counters, .. } = &mut self.upstreams[upstream.0];
+        counters.count_verdict(verdict);
+        let before = credential.breaker();
+        let works_again = credential.answered(ticket, &side.conversation, verdict, now);
+        let news = News::between(before, credential.breaker());
+        self.due.news.extend(news.filter(|_| self.is_among_others).map(|news| (*upstream, news)));
+        works_again
+    }
+
+    fn timing(&mut self, upstream: UpstreamId) -> Timing {
+        let Upstream { profile, credential, .. } = &self.upstreams[upstream.0];
+        Timing { p99: credential.round_trips().p99(), jitter: self.jitter.up_to(profile.max_jitter()) }
+    }
+
+    /// Of this stream nothing is known any more.
+    fn take_out(&mut self, at: usize) -> Entry {
+        let entry = self.streams.remove(at);
+        self.by_key.remove(&entry.key);
+        if let Some(filed_at) = entry.filed_at {
+            self.timers.remove(&(filed_at, at));
+        }
+        if let Some(upstream) = self.upstreams.get_mut(entry.key.0.0) {
+            upstream.parked.remove(&at);
+            entry.place.map(|place| upstream.queue.remove(&place));
+        }
+        entry
     }
 
     fn find(&self, upstream: UpstreamId, side: &Side) -> Option<usize> {

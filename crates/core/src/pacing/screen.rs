@@ -34,16 +34,28 @@ impl Screen {
         timing: &Timing,
     ) {
         let display = profile.display;
-        self.refresh_at = match profile.refresh {
-            Refresh::Resets => (started + display).before(profile.lead(timing.p99) + timing.jitter),
-            Refresh::Forbidden => now + display,
-        };
-        self.surely_until = started + display;
-        self.perhaps_until = self.perhaps_until.max(now + display);
+        self.show(profile, started + display, now + display, timing);
         if self.seen_until < effect {
             self.seen_from = effect;
         }
         self.seen_until = effect + display;
+    }
+
+    /// Another node noted before its call that dots show until then: longer, by as much as the call took.
+    pub(super) fn take_over(&mut self, profile: &Profile, shown_until: Time, timing: &Timing) {
+        if shown_until > self.surely_until {
+            self.show(profile, shown_until, shown_until + timing.p99, timing);
+            self.seen_until = self.seen_until.max(shown_until + timing.p99 / 2);
+        }
+    }
+
+    fn show(&mut self, profile: &Profile, surely_until: Time, perhaps_until: Time, timing: &Timing) {
+        self.refresh_at = match profile.refresh {
+            Refresh::Resets => surely_until.before(profile.lead(timing.p99) + timing.jitter),
+            Refresh::Forbidden => perhaps_until,
+        };
+        self.surely_until = surely_until;
+        self.perhaps_until = self.perhaps_until.max(perhaps_until);
     }
 
     /// A call has no answer at `now`: it may have taken effect just then.

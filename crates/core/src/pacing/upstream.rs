@@ -40,6 +40,10 @@ impl Upstreams {
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Upstream)> {
         self.known.iter().map(|(number, upstream)| (*number, upstream))
     }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Upstream)> {
+        self.known.iter_mut().map(|(number, upstream)| (*number, upstream))
+    }
 }
 
 /// Of an account that is there: no stream outlives its own.
@@ -92,6 +96,11 @@ impl Upstream {
             bound: limits.queue.max(1),
             arrivals: 0,
         }
+    }
+
+    /// Whether a stream waits for its credential.
+    pub(super) fn waits(&self) -> bool {
+        !self.queue.is_empty() || !self.parked.is_empty()
     }
 
     /// Puts a stream into the queue. Gives its place, and the stream that loses its own: the latest due, which may be

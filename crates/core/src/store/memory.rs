@@ -94,6 +94,7 @@ impl<F: Feed> MemoryStore<F> {
             position,
             deadline,
             presence,
+            is_ours: true,
         });
         Ok(decision.outcome)
     }
@@ -187,8 +188,12 @@ mod tests {
                 claims: smallvec::smallvec![claim],
             };
             for leases in [smallvec::smallvec![lease], smallvec::SmallVec::new()] {
-                let outcome =
-                    Outcome { verdict: Verdict::Ignored(IgnoreReason::Held), lease: None, last_turn: None };
+                let outcome = Outcome {
+                    verdict: Verdict::Ignored(IgnoreReason::Held),
+                    lease: None,
+                    last_turn: None,
+                    is_local: false,
+                };
                 let next = SideState { leases, fence: None };
                 let decide = |_: &SideState| Decision {
                     next: next.clone(),

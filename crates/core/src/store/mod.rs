@@ -8,6 +8,8 @@ use crate::time::Time;
 use crate::transition::{Changes, Decision, Outcome};
 
 pub mod memory;
+pub mod near;
+pub mod remote;
 mod wheel;
 
 /// Keeps sides, and decides nothing.
@@ -19,7 +21,8 @@ pub trait Store: Send + Sync {
     /// outcome. `decide` may run more than once and must be pure.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when the side is not known yet and there is no room for another.
+    /// [`StoreError::Full`] when the side is not known yet and there is no room for another,
+    /// [`StoreError::Unavailable`] when nobody knows whether it was done.
     fn update(
         &self,
         side: &Side,
@@ -53,6 +56,8 @@ pub struct Commit {
     pub deadline: Option<Time>,
     /// Whether the side is remembered.
     pub presence: Presence,
+    /// Whether it was decided on this node. Others' are heard of where several nodes share a store.
+    pub is_ours: bool,
 }
 
 /// Whether a side is remembered after a commit, and was before.
@@ -106,6 +111,8 @@ pub struct Due {
     pub cut: bool,
     /// No deadline comes before this one; `None` where none is known at all.
     pub next: Option<Time>,
+    /// Why there may be more that could not be asked for.
+    pub failed: Option<StoreError>,
 }
 
 /// The leases of a scope.
@@ -119,6 +126,8 @@ pub struct Listing {
     pub cut: bool,
     /// What of the feed is in it already.
     pub as_of: AsOf,
+    /// Why some are missing that could not be asked for. What is not listed then may live all the same.
+    pub failed: Option<StoreError>,
 }
 
 /// The highest turn remembered of each side of a conversation.
@@ -152,12 +161,15 @@ impl LastTurns {
 pub enum StoreError {
     /// It holds as many sides as it may.
     Full,
+    /// It did not answer in time. What was asked for may be done, or may be done yet.
+    Unavailable,
 }
 
 impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full => f.write_str("the store holds as many sides as it may"),
+            Self::Unavailable => f.write_str("the store did not answer in time"),
         }
     }
 }

@@ -146,7 +146,7 @@ impl Relay {
     /// Begins what is due. Gives the sides to look at, and when something is due next.
     fn round(self: &Arc<Self>, now: Time) -> (Vec<(UpstreamId, Side)>, Option<Time>) {
         let mut state = self.lock();
-        let Due { calls, looks, dropped } = state.due(now);
+        let Due { calls, looks, dropped, .. } = state.due(now);
         let flights: Vec<Flight> = calls.into_iter().filter_map(|call| state.begin(call)).collect();
         let unsaid: Vec<Unsaid> = dropped.into_iter().filter_map(|dropped| state.unsaid(dropped)).collect();
         let deadline = state.deadline();

@@ -213,8 +213,12 @@ async fn exchange(
 impl Hook {
     /// Hears what a user did, unless it was heard before.
     async fn hear(&self, gateway: &Gateway, told: UserSignal) -> Result<Outcome, Rejection> {
-        const DUPLICATE: Outcome =
-            Outcome { verdict: Verdict::Ignored(IgnoreReason::Duplicate), lease: None, last_turn: None };
+        const DUPLICATE: Outcome = Outcome {
+            verdict: Verdict::Ignored(IgnoreReason::Duplicate),
+            lease: None,
+            last_turn: None,
+            is_local: false,
+        };
         let count = |outcome| gateway.metrics.events_told(self.codec.name(), outcome, 1);
         let id = seen::id_of(&told, &gateway.keys.hasher);
         let pending = match id.map(|id| self.seen.begin(id)).transpose() {

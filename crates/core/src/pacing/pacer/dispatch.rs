@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Call, CallId, DroppedSend, Due, Pacer, UpstreamId};
-use crate::pacing::breaker::BreakerState;
 use crate::pacing::credential::Admission;
 use crate::pacing::stream::{Action, Slot};
 use crate::pacing::upstream::Upstream;
@@ -18,6 +17,7 @@ impl Pacer {
     pub fn due(&mut self, now: Time) -> Due {
         self.look_at_due(now);
         for upstream in self.upstreams.iter().map(|(at, _)| at).collect::<Vec<_>>() {
+            self.upstreams[upstream].credential.lapse(now);
             self.admit(upstream, now);
             while self.send_probe(upstream, now) {
                 self.admit(upstream, now);
@@ -25,6 +25,11 @@ impl Pacer {
         }
         // Who was dropped is looked at once more, so that it is filed for when it is due again.
         self.look_at_due(now);
+        for (at, upstream) in self.upstreams.iter_mut() {
+            if upstream.credential.asks(upstream.waits(), now) {
+                self.due.permits.push(UpstreamId(at));
+            }
+        }
         std::mem::take(&mut self.due)
     }
 
@@ -34,13 +39,9 @@ impl Pacer {
     pub fn deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let upstreams = self.upstreams.iter().flat_map(|(_, upstream)| {
-            let probe_at = match upstream.credential.breaker() {
-                BreakerState::Open { probe_at } if upstream.queue.is_empty() => {
-                    (!upstream.parked.is_empty()).then_some(probe_at)
-                }
-                _ => None,
-            };
-            [upstream.wake_at, probe_at]
+            let is_parked = upstream.queue.is_empty() && !upstream.parked.is_empty();
+            let probe_at = upstream.credential.probe_at().filter(|_| is_parked);
+            [upstream.wake_at, probe_at, upstream.credential.asks_at(upstream.waits())]
         });
         upstreams.chain([timer]).flatten().min()
     }
@@ -63,7 +64,16 @@ impl Pacer {
         }
     }
 
-    pub(super) fn wake(&mut self, at: usize, now: Time) {
+    /// What kept the streams of an account from calls is no more.
+    pub(super) fn wake_all(&mut self, upstream: UpstreamId, now: Time) {
+        self.upstreams[upstream.0].parked.clear();
+        let streams = self.streams.iter().filter(|(_, entry)| entry.key.0 == upstream);
+        for at in streams.map(|(at, _)| at).collect::<Vec<_>>() {
+            self.wake(at, now);
+        }
+    }
+
+    fn wake(&mut self, at: usize, now: Time) {
         self.streams[at].stream.wake(now);
         self.file(at, now);
     }
@@ -143,7 +153,7 @@ impl Pacer {
     /// One call every now and then finds out whether the credential works again. Says whether one was woken for it.
     fn send_probe(&mut self, upstream: usize, now: Time) -> bool {
         let Upstream { credential, queue, parked, .. } = &mut self.upstreams[upstream];
-        let is_due = matches!(credential.breaker(), BreakerState::Open { probe_at } if probe_at <= now);
+        let is_due = credential.probe_at().is_some_and(|at| at <= now);
         let Some(at) = (is_due && queue.is_empty()).then(|| parked.pop_first()).flatten() else {
             return false;
         };
@@ -192,7 +202,8 @@ impl Pacer {
         entry.stream.started(verb, slot, now);
         entry.call = Some((id, known.credential.started(now), verb));
         known.counters.count_send(verb);
-        self.due.calls.push(Call { id, upstream, side, verb, due: slot.due });
+        let shows_until = if verb == Verb::Type { now + known.profile.display } else { now };
+        self.due.calls.push(Call { id, upstream, side, verb, due: slot.due, shows_until });
     }
 
     /// The credential is refused: the stream waits until it works again, or its lease ends.
@@ -215,11 +226,8 @@ impl Pacer {
 
     fn forget(&mut self, at: usize, now: Time) {
         let entry = &self.streams[at];
-        let upstream = &mut self.upstreams[entry.key.0.0];
-        if entry.stream.is_over(&upstream.profile, now) {
-            upstream.parked.remove(&at);
-            let entry = self.streams.remove(at);
-            self.by_key.remove(&entry.key);
+        if entry.stream.is_over(&self.upstreams[entry.key.0.0].profile, now) {
+            self.take_out(at);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a stream is told about its side: leases and messages.
 
-use super::{Live, Stream};
+use super::{Live, Stream, Timing};
 use crate::pacing::fence::MESSAGE_PATIENCE;
 use crate::pacing::profile::Profile;
 use crate::time::Time;
@@ -25,6 +25,35 @@ impl Stream {
         self.owes_stop = None;
         self.turn();
         true
+    }
+
+    /// Another node told of the side until now. Its lease, if one lives, began and ends at these moments. Before its
+    /// last call that node noted that dots show until `shown_until`, if it noted anything.
+    pub fn adopt(
+        &mut self,
+        profile: &Profile,
+        lease: Option<(Time, Time)>,
+        shown_until: Option<Time>,
+        timing: &Timing,
+        now: Time,
+    ) {
+        // What came before is in the other node's tally.
+        self.tally_to(profile, now);
+        if let Some(shown_until) = shown_until {
+            self.screen.take_over(profile, shown_until, timing);
+            if profile.has_stop && shown_until <= now {
+                // It may have been a stop, just now: what is said too soon after it might be overtaken by it.
+                self.last_start = self.last_start.max(Some(shown_until));
+            } else if (shown_until + profile.floor).before(profile.display) > now {
+                self.last_start = self.last_start.max(Some(shown_until.before(profile.display)));
+            }
+        }
+        if let Some((since, until)) = lease {
+            self.begin(profile, since, until, now);
+        }
+        if self.lease.is_none() && shown_until > Some(now) {
+            self.owes_stop = profile.has_stop.then_some(now);
+        }
     }
 
     /// The side's lease lives until `until`, which may be earlier or later than was known. Says whether the stream must

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod credential;
+mod fleet;
 mod handset;
 mod hold;
 mod network;
