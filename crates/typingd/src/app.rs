@@ -17,21 +17,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 use typingd_core::Engine;
-use typingd_core::store::memory::MemoryStore;
+use typingd_providers::KeyHasher;
 
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::commits::Commits;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::console::Console;
 use crate::directory::Directory;
+use crate::fleet::Fleet;
 use crate::gateway::Gateway;
 use crate::history::History;
 use crate::holds::Holds;
-use crate::hub::{Farewell, Hub};
+use crate::hub::{Distribution, Farewell, Hub, Outlet};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::relay::Relay;
+use crate::store::Sides;
 use crate::sweeper::{self, Alarm};
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
@@ -42,6 +44,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 /// How long providers may take to be told that nobody types any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How often the store is asked what is due there, whoever filed it.
+const POLL: Duration = Duration::from_secs(1);
 
 /// A gateway at work.
 pub struct App {
@@ -65,76 +70,13 @@ impl App {
     /// # Errors
     /// Where the configuration contradicts itself.
     pub fn start(config: Config) -> anyhow::Result<Self> {
-        let Config { server, tenancy, keys, origins, policy, console, limits } = config;
-        let clock = Clock::start();
-        let (alarm, census, metrics) =
-            (Arc::new(Alarm::default()), Arc::new(Census::default()), Arc::new(Metrics::default()));
-        let history = Arc::new(History::new(limits.history, clock));
-        let relay = Arc::new(Relay::new(history.clone(), clock));
-        relay.reload(&tenancy.upstreams, &tenancy.routes);
-        let (hub, outlet, distribution) = Hub::new(limits.hub, clock, metrics.clone());
-        let commits = Commits {
-            alarm: alarm.clone(),
-            census: census.clone(),
-            history: history.clone(),
-            relay: relay.clone(),
-            metrics: metrics.clone(),
-            outlet,
-            clock,
+        let parts = Parts::new(config.limits.clone(), config.keys.hasher.clone(), config.store.is_some());
+        let commits = parts.commits();
+        let sides = match &config.store {
+            Some(store) => Sides::shared(store, commits, config.policy.clone(), parts.clock)?,
+            None => Sides::here(config.limits.sides, commits),
         };
-        let gateway = Arc::new(Gateway {
-            engine: Engine::new(MemoryStore::new(limits.sides, commits), policy),
-            hub,
-            clock,
-            directory: ArcSwap::from_pointee(Directory::new(tenancy, &keys, clock, None)?),
-            holds: Holds::default(),
-            relay: relay.clone(),
-            tickets: Tickets::new(keys.hasher.clone()),
-            keys,
-            origins,
-            census,
-            history: history.clone(),
-            failures: Failures::new(limits.failed_authentications_per_minute),
-            opened: Opened::new(limits.opened),
-            console: Console::new(console),
-            has_tls: server.tls.is_some(),
-            metrics,
-            is_leaving: AtomicBool::new(false),
-            is_draining: AtomicBool::new(false),
-            limits,
-        });
-        let mut background = JoinSet::new();
-        background.spawn(distribution.run());
-        background.spawn(history.run());
-        background.spawn({
-            let gateway = gateway.clone();
-            async move { relay.run(&gateway.engine).await }
-        });
-        background.spawn({
-            let gateway = gateway.clone();
-            async move { gateway.holds.forget(gateway.clock).await }
-        });
-        background.spawn({
-            let gateway = gateway.clone();
-            async move { gateway.tickets.forget(gateway.clock).await }
-        });
-        background.spawn({
-            let gateway = gateway.clone();
-            async move { console::close_with_sessions(&gateway).await }
-        });
-        background.spawn({
-            let gateway = gateway.clone();
-            async move { sweeper::run(&gateway.engine, gateway.clock, &alarm).await }
-        });
-        Ok(Self {
-            native: api::router(gateway.clone()),
-            gateway,
-            busy: TaskTracker::new(),
-            open: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            cutting: CancellationToken::new(),
-            background,
-        })
+        parts.assemble(config, sides)
     }
 
     /// What all its faces share.
@@ -229,14 +171,132 @@ impl App {
         if timeout(LAST_REQUESTS, self.busy.wait()).await.is_err() {
             warn!("some requests are still being served");
         }
-        self.gateway.revoke_all().await;
+        if let Some(fleet) = &self.gateway.fleet {
+            fleet.stop().await;
+        }
+        self.gateway.let_go().await;
         if timeout(LAST_WORDS, self.gateway.relay.settle()).await.is_err() {
             warn!("some providers were not told that nobody types any more");
+        }
+        if let Some(fleet) = &self.gateway.fleet {
+            fleet.leave().await;
         }
         self.gateway.hub.close(Farewell::Draining).await;
         self.gateway.console.close();
         self.open.close();
         self.open.wait().await;
+    }
+}
+
+/// What there is before it is known where the leases are kept, which tells all of these.
+struct Parts {
+    is_shared: bool,
+    clock: Clock,
+    alarm: Arc<Alarm>,
+    census: Arc<Census>,
+    metrics: Arc<Metrics>,
+    history: Arc<History>,
+    relay: Arc<Relay>,
+    hub: Arc<Hub>,
+    outlet: Outlet,
+    distribution: Distribution,
+}
+
+impl Parts {
+    fn new(limits: Limits, hasher: KeyHasher, is_shared: bool) -> Self {
+        let clock = if is_shared { Clock::start_late() } else { Clock::start() };
+        let metrics = Arc::new(Metrics::default());
+        let history = Arc::new(History::new(limits.history, clock));
+        let relay = Arc::new(Relay::new(history.clone(), clock, hasher, is_shared));
+        let (hub, outlet, distribution) = Hub::new(limits.hub, clock, metrics.clone());
+        let (alarm, census) = (Arc::default(), Arc::default());
+        Self { is_shared, clock, alarm, census, metrics, history, relay, hub, outlet, distribution }
+    }
+
+    /// Who is told what the store commits.
+    fn commits(&self) -> Commits {
+        let Self { clock, alarm, census, metrics, history, relay, outlet, is_shared, .. } = self;
+        Commits {
+            alarm: alarm.clone(),
+            census: (!is_shared).then(|| census.clone()),
+            history: history.clone(),
+            relay: relay.clone(),
+            metrics: metrics.clone(),
+            outlet: outlet.clone(),
+            clock: *clock,
+        }
+    }
+
+    /// A gateway of these, and its background work.
+    fn assemble(self, config: Config, sides: Sides) -> anyhow::Result<App> {
+        let Config { server, tenancy, keys, origins, policy, console, limits, .. } = config;
+        let Self { clock, alarm, census, metrics, history, relay, hub, distribution, .. } = self;
+        relay.reload(&tenancy.upstreams, &tenancy.routes);
+        let at_least = sides.as_shared().map(|_| POLL);
+        let fleet = sides.as_shared().map(Fleet::new);
+        let gateway = Arc::new(Gateway {
+            engine: Engine::new(sides, policy),
+            hub,
+            clock,
+            directory: ArcSwap::from_pointee(Directory::new(tenancy, &keys, clock, None)?),
+            holds: Holds::default(),
+            relay: relay.clone(),
+            fleet,
+            tickets: Tickets::new(keys.hasher.clone()),
+            keys,
+            origins,
+            census,
+            history: history.clone(),
+            failures: Failures::new(limits.failed_authentications_per_minute),
+            opened: Opened::new(limits.opened),
+            console: Console::new(console),
+            has_tls: server.tls.is_some(),
+            metrics,
+            is_leaving: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            limits,
+        });
+        let mut background = JoinSet::new();
+        background.spawn(distribution.run());
+        background.spawn(history.run());
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { relay.run(&gateway).await }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
+            async move {
+                match &gateway.fleet {
+                    Some(fleet) => tokio::join!(fleet.run(&gateway), fleet.catch_up(&gateway)).0,
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { gateway.holds.forget(gateway.clock).await }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { gateway.tickets.forget(gateway.clock).await }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { console::close_with_sessions(&gateway).await }
+        });
+        background.spawn({
+            let gateway = gateway.clone();
+            async move { sweeper::run(&gateway.engine, gateway.clock, &alarm, at_least).await }
+        });
+        Ok(App {
+            native: api::router(gateway.clone()),
+            gateway,
+            busy: TaskTracker::new(),
+            open: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            cutting: CancellationToken::new(),
+            background,
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::error;
+use typingd_core::store::remote::{Audience, Loss, Unreadable};
 use typingd_core::store::{Commit, Feed};
 
 use crate::census::Census;
@@ -16,8 +18,8 @@ use crate::sweeper::Alarm;
 pub struct Commits {
     /// Told each side's next deadline.
     pub alarm: Arc<Alarm>,
-    /// Counts the tenants' leases.
-    pub census: Arc<Census>,
+    /// Counts the tenants' leases, where nobody else has any of them.
+    pub census: Option<Arc<Census>>,
     /// Remembers changes for a while.
     pub history: Arc<History>,
     /// Carries changes to providers.
@@ -35,16 +37,32 @@ impl Feed for Commits {
         if let Some(deadline) = commit.deadline {
             self.alarm.set(deadline);
         }
-        self.census.note(&commit);
+        if let Some(census) = &self.census {
+            census.note(&commit);
+        }
         if commit.changes.is_empty() {
             return;
         }
         let now = self.clock.now();
         self.history.note_commit(&commit, now);
         self.relay.note(&commit, now);
-        for change in &commit.changes {
-            self.metrics.changed(change, now);
+        if commit.is_ours {
+            for change in &commit.changes {
+                self.metrics.changed(change, now);
+            }
         }
         self.outlet.put(commit);
+    }
+}
+
+impl Audience for Commits {
+    fn lost(&self, shard: usize, loss: Loss) {
+        self.metrics.lost(loss);
+        self.relay.lost(shard);
+        self.outlet.lose(shard);
+    }
+
+    fn unreadable(&self, shard: usize, error: Unreadable) {
+        error!(shard, %error, "something in the store counts as nothing");
     }
 }

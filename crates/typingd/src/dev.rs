@@ -99,6 +99,7 @@ fn config(settings: &Settings, address: SocketAddr) -> Config {
         policy: Policy::default(),
         console: Console::Open,
         limits: Limits::default(),
+        store: None,
     }
 }
 

@@ -207,7 +207,7 @@ impl Exchange<'_> {
         match (conversations.len(), outcomes.as_slice()) {
             (0, _) => {}
             (_, [outcome]) => wire::add_decision(response.headers_mut(), outcome, now),
-            (recipients, _) => wire::add_accepted(response.headers_mut(), recipients),
+            (recipients, _) => wire::add_accepted(response.headers_mut(), recipients, &outcomes),
         }
         Ok(response)
     }
@@ -218,7 +218,10 @@ impl Exchange<'_> {
     fn expect(&self, caller: Caller, side: &Side, signal: Signal) -> Option<Expectation> {
         let is_start = matches!(signal, Signal::Composing { .. });
         let waits = self.account(caller).is_some_and(|account| account.answer == Answered::ByUpstream);
-        if is_start && waits { self.gateway.relay.expect(side) } else { None }
+        // Another node's call is not waited for.
+        let gateway = self.gateway;
+        let is_ours = || gateway.relay.answers_for(gateway.engine.store().shard_of(side));
+        if is_start && waits && is_ours() { gateway.relay.expect(side) } else { None }
     }
 
     /// Waits for the verdict, and takes back what was said where it is a no: a call that failed has changed nothing,

@@ -1,24 +1,27 @@
 //! What all faces of the gateway share: the engine, those who watch, and who may use it.
 
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
 use tracing::error;
-use typingd_core::store::memory::MemoryStore;
+use typingd_core::store::near::Tally;
 use typingd_core::store::{Listing, StoreError};
 use typingd_core::{
     Engine, IgnoreReason, LeaseView, Marks, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict,
 };
 use typingd_providers::Rejection;
 
-use crate::census::Census;
+use crate::census::{Census, Count};
 use crate::clock::Clock;
-use crate::commits::Commits;
 use crate::config::{Keys, Limits, Tenancy};
 use crate::console::Console;
 use crate::directory::{Contradiction, Directory, Login, TenantInfo};
+use crate::fleet::Fleet;
 use crate::history::{Decision, Heard, History};
 use crate::holds::Holds;
 use crate::hub::{Hub, Subscription};
@@ -26,13 +29,17 @@ use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::origins::{Origins, Scheme};
 use crate::relay::Relay;
+use crate::store::Sides;
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
+
+/// How many sides are brought to the store at the same time, when the gateway goes away.
+const AT_ONCE: usize = 128;
 
 /// The gateway's state.
 pub struct Gateway {
     /// Who is composing to whom, until when.
-    pub engine: Engine<MemoryStore<Commits>>,
+    pub engine: Engine<Sides>,
     /// Who is watching.
     pub hub: Arc<Hub>,
     /// The time.
@@ -53,6 +60,8 @@ pub struct Gateway {
     pub holds: Holds,
     /// Who carries typing on to the providers.
     pub relay: Arc<Relay>,
+    /// This node's place among others, where there are any.
+    pub fleet: Option<Fleet>,
     /// What browsers are let in by.
     pub tickets: Tickets,
     /// Which web pages may come in.
@@ -85,10 +94,11 @@ impl Gateway {
         now: Time,
     ) -> Result<Outcome, Rejection> {
         let (participant, signal) = (utterance.participant.clone(), utterance.signal);
-        let answer = self.judge(door, side, utterance, now).await;
         let is_end = !matches!(signal, Signal::Composing { .. });
+        let answer = self.judge(door, side, utterance, now).await;
         if is_end && answer.as_ref().is_ok_and(|outcome| !is_straggler(outcome.verdict)) {
             self.holds.side_ended(side, signal == Signal::Sent, participant.as_ref());
+            self.end_beginnings(side, participant.as_ref()).await;
         }
         // What is said for a tenant that a reload has just taken away is not remembered.
         if self.directory.load().tenant(side.conversation.tenant()).is_some() {
@@ -122,6 +132,9 @@ impl Gateway {
             StoreError::Unavailable => Rejection::Unavailable,
         })?;
         self.metrics.heard(door, outcome.verdict);
+        if outcome.is_local {
+            self.metrics.local_decisions.inc();
+        }
         if is_start && self.is_draining.load(Ordering::SeqCst) {
             // Either the drain finds the lease, or this finds the drain.
             self.has_more(self.engine.revoke_side(side, now).await.map(|_| false));
@@ -137,8 +150,14 @@ impl Gateway {
     fn room(&self, tenant: &Name) -> (bool, bool) {
         let directory = self.directory.load();
         let Some(TenantInfo { quota, .. }) = directory.tenant(tenant) else { return (false, false) };
-        let count = self.census.of(tenant);
-        (count.leases < quota.leases, count.sides < quota.sides)
+        let (leases, sides) = match self.engine.store().tally(tenant) {
+            Some(Tally { leases, sides }) => (leases, sides),
+            None => {
+                let Count { leases, sides } = self.census.of(tenant);
+                (leases, sides)
+            }
+        };
+        (leases < quota.leases, sides < quota.sides)
     }
 
     /// Whether such a lease lives on this side.
@@ -176,10 +195,15 @@ impl Gateway {
     /// The leases of a scope.
     ///
     /// # Errors
-    /// [`TooWide`] where there are more than a listing may hold.
-    pub async fn list(&self, scope: &Scope, now: Time) -> Result<Listing, TooWide> {
+    /// Where there are more than a listing may hold, or nobody knows.
+    pub async fn list(&self, scope: &Scope, now: Time) -> Result<Listing, Unlisted> {
         let listing = self.engine.leases(scope, now, self.limits.listing).await;
-        if listing.cut { Err(TooWide) } else { Ok(listing) }
+        let is_known = listing.failed.is_none() || self.engine.store().serves_when_away();
+        match () {
+            () if !is_known => Err(Unlisted::Unavailable),
+            () if listing.cut => Err(Unlisted::TooWide),
+            () => Ok(listing),
+        }
     }
 
     /// Puts another tenancy in force. Nobody's stream ends but those of credentials that are not good any more; the leases
@@ -199,16 +223,41 @@ impl Gateway {
             self.history.forget(gone);
         }
         self.relay.reload(&upstreams, &routes);
-        self.relay.look_over(&self.engine).await;
+        self.relay.follow(self.engine.store());
+        if let Err(error) = self.relay.look_over(&self.engine).await {
+            error!(%error, "what lives is told to new accounts when it changes");
+        }
         Ok(())
     }
 
-    /// Ends every lease of every tenant, and lets none start any more.
-    pub async fn revoke_all(&self) {
+    /// Lets go of every lease: where others serve them too, the store learns what it must know to go on; otherwise they
+    /// end, and none starts any more.
+    pub async fn let_go(&self) {
+        if let Some(shared) = self.engine.store().as_shared() {
+            let unsettled = shared.unsettled();
+            let bringing: Vec<_> =
+                unsettled.iter().map(async |side| shared.bring(side, self.clock.now()).await).collect();
+            let brought = stream::iter(bringing)
+                .buffer_unordered(AT_ONCE)
+                .filter(|brought| ready(brought.is_err()))
+                .count();
+            // Others are to have their time, too.
+            if timeout(self.limits.drain_timeout / 3, brought).await != Ok(0) {
+                error!("some leases end sooner than was told");
+            }
+            self.relay.leave_all(self.engine.store());
+            return;
+        }
         self.is_draining.store(true, Ordering::SeqCst);
         for tenant in self.directory.load_full().names() {
             self.revoke(&Scope::tenant(tenant.clone())).await;
         }
+    }
+
+    /// Whether it goes away and others go on with what it did.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed) && self.engine.store().as_shared().is_some()
     }
 
     async fn revoke(&self, scope: &Scope) {
@@ -268,6 +317,11 @@ fn is_straggler(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Ignored(IgnoreReason::Fenced | IgnoreReason::Duplicate))
 }
 
-/// More leases live in a scope than a listing may hold.
+/// Why there is no listing.
 #[derive(Clone, Copy, Debug)]
-pub struct TooWide;
+pub enum Unlisted {
+    /// More leases live in the scope than it may hold.
+    TooWide,
+    /// The store is out of reach, and what this node knows does not count.
+    Unavailable,
+}

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use typingd_core::{Marks, Name, Outcome, Side, Signal, Source, StopReason, Time, Utterance, Verdict};
+use typingd_core::{
+    IgnoreReason, Marks, Name, Outcome, Side, Signal, Source, StopReason, Time, Utterance, Verdict,
+};
 use typingd_providers::Rejection;
 use uuid::Uuid;
 
@@ -77,14 +79,21 @@ impl Holds {
         if of_tenant >= quota {
             return None;
         }
-        held.by_tenant.insert(tenant.clone(), of_tenant + 1);
-        let end = now + hold.lasts(now);
-        held.by_side.entry(hold.side.clone()).or_default().push(id);
-        held.ends.insert((end, id));
-        held.by_id.insert(id, (hold, end));
+        held.insert(id, hold, now);
         drop(held);
         self.is_new.notify_one();
         Some(id)
+    }
+
+    /// Takes over a hold that began at another node.
+    pub(crate) fn adopt(&self, id: Uuid, hold: Hold, now: Time) {
+        let mut held = self.lock();
+        if held.by_id.contains_key(&id) {
+            return;
+        }
+        held.insert(id, hold, now);
+        drop(held);
+        self.is_new.notify_one();
     }
 
     /// A hold of this tenant's.
@@ -173,6 +182,14 @@ impl Holds {
 }
 
 impl Held {
+    fn insert(&mut self, id: Uuid, hold: Hold, now: Time) {
+        *self.by_tenant.entry(hold.side.conversation.tenant().clone()).or_default() += 1;
+        let end = now + hold.lasts(now);
+        self.by_side.entry(hold.side.clone()).or_default().push(id);
+        self.ends.insert((end, id));
+        self.by_id.insert(id, (hold, end));
+    }
+
     fn remove(&mut self, id: Uuid, reason: StopReason) {
         let Some((hold, end)) = self.by_id.remove(&id) else { return };
         self.ends.remove(&(end, id));
@@ -225,12 +242,16 @@ impl Gateway {
         outcome
     }
 
-    /// Lets the dots of a hold begin at `start`, unless it ends before.
-    pub fn begin_hold_later(self: Arc<Self>, id: Uuid, hold: Hold, start: Time) {
+    /// Lets the dots of a hold begin at `start`, unless it ends before, here or, where it `is_shared`, anywhere.
+    pub fn begin_hold_later(self: Arc<Self>, id: Uuid, hold: Hold, start: Time, is_shared: bool) {
         tokio::spawn(async move {
+            let asked_at = self.clock.now();
             tokio::select! {
                 () = hold.is_over.cancelled() => {}
                 () = tokio::time::sleep_until(self.clock.instant(start)) => {
+                    if is_shared && self.was_ended_elsewhere(id, &hold, asked_at).await {
+                        return self.holds.end(id, StopReason::Revoked);
+                    }
                     // Who asked for it has been answered: where there is no room, nothing begins.
                     let _ = self.begin_hold(id, &hold, self.clock.now()).await;
                 }
@@ -246,7 +267,13 @@ impl Gateway {
         self.holds.prolong(id, now);
         let participant = hold.participant.clone();
         let prolonged = self.engine.extend(&hold.side, participant, hold.source, hold.lasts(now), now).await;
-        prolonged.map_err(|_| Rejection::Internal)
+        let outcome = prolonged.map_err(|_| Rejection::Unavailable)?;
+        if hold.has_begun && outcome.verdict == Verdict::Ignored(IgnoreReason::NothingLive) {
+            // It was ended at another node, or has lapsed.
+            self.holds.end(id, StopReason::Revoked);
+            self.forget_hold(id).await;
+        }
+        Ok(outcome)
     }
 
     /// Ends a hold. What others hold up goes on, unless the message went out.
@@ -260,10 +287,11 @@ impl Gateway {
             Ended::Vanished => StopReason::Revoked,
         };
         self.holds.end(id, reason);
+        self.forget_hold(id).await;
         // First, or one that continues would begin anew with the message.
         let participant = hold.participant.clone();
         let released = self.engine.release(&hold.side, participant, hold.source, reason, now).await;
-        let released = released.map_err(|_| Rejection::Internal)?;
+        let released = released.map_err(|_| Rejection::Unavailable)?;
         if how != Ended::Sent {
             return Ok(released);
         }

@@ -33,7 +33,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
 
 /// Whether it should be sent callers. It says no from the drain's beginning on.
 ///
-/// Which providers refuse us it says below: callers are served all the same.
+/// Whether the store is out of reach, and which providers refuse us, it says below: callers are served all the same.
 async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, String) {
     let is_leaving = gateway.is_leaving.load(Ordering::Relaxed);
     let (status, word) = match is_leaving {
@@ -43,12 +43,19 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, String) {
     let now = gateway.clock.now();
     let activity = gateway.relay.activity();
     let refused = activity.iter().filter_map(|one| one.standing.trouble(now));
-    (status, iter::once(word.to_owned()).chain(refused).map(|line| line + "\n").collect())
+    let store = gateway.fleet.as_ref().and_then(|fleet| fleet.trouble(&gateway));
+    let lines = iter::once(word.to_owned()).chain(store).chain(refused);
+    (status, lines.map(|line| line + "\n").collect())
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> ([(http::HeaderName, &'static str); 1], String) {
     gateway.metrics.set_upstreams(&gateway.relay.activity());
-    gateway.metrics.sides.set(i64::try_from(gateway.engine.store().sides()).unwrap_or(i64::MAX));
+    let as_gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    if let Some(leases) = gateway.engine.store().leases_here() {
+        // Others' ends are not counted one by one.
+        gateway.metrics.leases.set(as_gauge(leases));
+    }
+    gateway.metrics.sides.set(as_gauge(gateway.engine.store().sides()));
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, text)], gateway.metrics.text())
 }

@@ -1,9 +1,12 @@
 //! Ends what lapses, and tells what must be told, on time and with nobody asking. It sleeps when nothing is due.
 
+use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
-use tracing::error;
+use tracing::debug;
 use typingd_core::{Engine, Store, Time};
 
 use crate::clock::Clock;
@@ -35,19 +38,34 @@ impl Alarm {
     }
 }
 
-/// Sweeps for ever.
-pub async fn run<S: Store>(engine: &Engine<S>, clock: Clock, alarm: &Alarm) {
+/// How many sides are settled at the same time, where the store is a network away.
+const AT_ONCE: usize = 64;
+
+/// How soon a sweep that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Sweeps for ever, and no more seldom than `at_least`: of deadlines that other nodes set, nobody rings.
+pub async fn run<S: Store>(engine: &Engine<S>, clock: Clock, alarm: &Alarm, at_least: Option<Duration>) {
     loop {
         alarm.plan(Time::MAX);
-        let next = match engine.sweep(clock.now()).await {
-            Ok(swept) if swept.cut => {
+        let due = engine.due(clock.now()).await;
+        let settling: Vec<_> =
+            due.sides.iter().map(async |side| engine.settle(side, clock.now()).await.err()).collect();
+        let failures =
+            stream::iter(settling).buffer_unordered(AT_ONCE).filter_map(ready).collect::<Vec<_>>().await;
+        let next = match due.failed.or(failures.first().copied()) {
+            Some(error) => {
+                debug!(%error, "a sweep failed");
+                clock.now() + AGAIN
+            }
+            None if due.cut => {
                 tokio::task::yield_now().await;
                 continue;
             }
-            Ok(swept) => swept.next.unwrap_or(Time::MAX),
-            Err(error) => {
-                error!(%error, "a sweep failed");
-                Time::MAX
+            None => {
+                // A side that was settled has a new deadline, which has rung.
+                let latest = at_least.map_or(Time::MAX, |at_least| clock.now() + at_least);
+                due.next.unwrap_or(Time::MAX).min(latest)
             }
         };
         // Whatever was filed since has rung already, and the ring is kept.

@@ -86,7 +86,7 @@ impl Through {
         let outcomes = hear(&gateway, door, &sides, signal, &marks).await;
         match outcomes.as_slice() {
             [outcome] => wire::add_decision(response.headers_mut(), outcome, gateway.clock.now()),
-            _ => wire::add_accepted(response.headers_mut(), sides.len()),
+            _ => wire::add_accepted(response.headers_mut(), sides.len(), &outcomes),
         }
         Ok(response)
     }

@@ -12,6 +12,11 @@ pub const TYPING_DECISION: HeaderName = HeaderName::from_static("typing-decision
 /// How many milliseconds the speaker's lease still lasts, while one lives.
 pub const TYPING_EXPIRES_IN: HeaderName = HeaderName::from_static("typing-expires-in");
 
+/// `local` where the store was out of reach, so that only this node knows what was decided.
+pub const TYPING_STORE: HeaderName = HeaderName::from_static("typing-store");
+
+const LOCAL: &str = "local";
+
 /// A lease, everywhere.
 #[derive(Serialize)]
 pub struct LeaseBody<'a> {
@@ -78,6 +83,9 @@ pub struct DecisionBody<'a> {
     lease: Option<LeaseBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_turn: Option<u64>,
+    /// `local` where only this node knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'static str>,
 }
 
 impl<'a> DecisionBody<'a> {
@@ -100,6 +108,7 @@ impl<'a> DecisionBody<'a> {
             clamped_ttl_ms,
             lease,
             last_turn: outcome.last_turn,
+            store: outcome.is_local.then_some(LOCAL),
         }
     }
 
@@ -166,10 +175,18 @@ pub fn add_decision(headers: &mut HeaderMap, outcome: &Outcome, now: Time) {
     if let Some(lease) = &outcome.lease {
         headers.insert(TYPING_EXPIRES_IN, remaining_ms(lease, now).into());
     }
+    add_store(headers, outcome.is_local);
+}
+
+fn add_store(headers: &mut HeaderMap, is_local: bool) {
+    if is_local {
+        headers.insert(TYPING_STORE, HeaderValue::from_static(LOCAL));
+    }
 }
 
 /// Adds that a call was taken which speaks for several conversations, or says nothing about typing.
-pub fn add_accepted(headers: &mut HeaderMap, recipients: usize) {
+pub fn add_accepted(headers: &mut HeaderMap, recipients: usize, outcomes: &[Outcome]) {
+    add_store(headers, outcomes.iter().any(|outcome| outcome.is_local));
     let accepted = format!("accepted; recipients={recipients}");
     headers.insert(TYPING_DECISION, HeaderValue::try_from(accepted).expect("a number is plain ASCII"));
 }

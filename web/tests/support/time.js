@@ -1,7 +1,7 @@
 // How soon is soon, and how late is late. Each allowance grows by how late the page's own timers were.
 import assert from "node:assert/strict";
 
-const SOON_MS = 2500;
+const SOON_MS = 1000;
 const LATE_MS = 300;
 // Times are told in whole milliseconds, by two processes.
 const ROUNDING_MS = 20;

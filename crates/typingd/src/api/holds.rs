@@ -74,6 +74,7 @@ pub(super) async fn post(State(gateway): State<Arc<Gateway>>, request: Request) 
     let (idle_ms, max_ms) = (millis(hold.idle), millis(max));
     let begun = gateway.holds.begin(hold.clone(), info.quota.leases, now);
     let id = begun.ok_or(Rejection::TooMany { retry_after_s: 1 })?;
+    let is_shared = gateway.share_hold(id, &hold, now).await;
     let mut response = if delay.is_zero() {
         let outcome = gateway.begin_hold(id, &hold, now).await?;
         let decision = DecisionBody::new(&hold.side, &outcome, None, now, &gateway.clock);
@@ -83,7 +84,7 @@ pub(super) async fn post(State(gateway): State<Arc<Gateway>>, request: Request) 
         wire::add_decision(response.headers_mut(), &outcome, now);
         response
     } else {
-        gateway.clone().begin_hold_later(id, hold, now + delay);
+        gateway.clone().begin_hold_later(id, hold, now + delay, is_shared);
         let starts_in_ms = Some(millis(delay));
         super::json(&Begun { id: id.to_string(), idle_ms, max_ms, starts_in_ms, decision: None })
     };
@@ -97,7 +98,7 @@ pub(super) async fn beat(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (id, hold, _) = find(&gateway, &id, &request)?;
+    let (id, hold, _) = find(&gateway, known(&gateway, &id, &request)?).await?;
     let now = gateway.clock.now();
     let outcome = gateway.beat(id, &hold, now).await?;
     Ok(decided(&gateway, &hold, &outcome, now))
@@ -109,7 +110,7 @@ pub(super) async fn end(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (id, hold, _) = find(&gateway, &id, &request)?;
+    let (id, hold, _) = find(&gateway, known(&gateway, &id, &request)?).await?;
     let body = read_body(&gateway, request).await?;
     let reason = read_end(&body)?;
     let now = gateway.clock.now();
@@ -123,7 +124,7 @@ pub(super) async fn attach(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (id, hold, login) = find(&gateway, &id, &request)?;
+    let (id, hold, login) = find(&gateway, known(&gateway, &id, &request)?).await?;
     attach::stream(gateway, id, hold, &login)
 }
 
@@ -133,13 +134,18 @@ fn decided(gateway: &Gateway, hold: &Hold, outcome: &Outcome, now: Time) -> Resp
     response
 }
 
-fn find(gateway: &Gateway, id: &str, request: &Request) -> Result<(Uuid, Hold, Login), Rejection> {
+/// Whose hold is asked for, and which.
+fn known(gateway: &Gateway, id: &str, request: &Request) -> Result<(Uuid, Login), Rejection> {
     let directory = gateway.directory.load_full();
     let login = authenticate(gateway, &directory, request)?;
     let id = Uuid::try_parse(id).map_err(|_| Rejection::UnknownPath)?;
+    Ok((id, login))
+}
+
+async fn find(gateway: &Gateway, (id, login): (Uuid, Login)) -> Result<(Uuid, Hold, Login), Rejection> {
     // One that has ended and one that never was, or is another tenant's, are the same.
-    let hold = gateway.holds.find(id, &login.tenant).ok_or(Rejection::UnknownPath)?;
-    Ok((id, hold, login))
+    let hold = gateway.find_hold(id, &login.tenant, gateway.clock.now()).await;
+    Ok((id, hold.ok_or(Rejection::UnknownPath)?, login))
 }
 
 async fn read_body(gateway: &Gateway, request: Request) -> Result<Bytes, Rejection> {

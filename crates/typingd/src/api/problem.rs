@@ -8,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_
 use serde::Serialize;
 use typingd_providers::{Fault, Rejection};
 
-use crate::gateway::TooWide;
+use crate::gateway::Unlisted;
 use crate::history;
 use crate::listener::Response;
 use crate::origins::ForeignPage;
@@ -97,6 +97,7 @@ impl From<Rejection> for Problem {
             Rejection::Unauthenticated => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Rejection::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Rejection::TooMany { retry_after_s } => Some((RETRY_AFTER, (*retry_after_s).into())),
+            Rejection::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         };
         let problem = Self { header: header.map(Box::new), ..Self::new(status, rejection.to_string()) };
@@ -113,12 +114,15 @@ impl From<ForeignPage> for Problem {
     }
 }
 
-impl From<TooWide> for Problem {
-    fn from(_: TooWide) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "more leases live in this scope than one answer holds: narrow it by `channel`, `agent` or `user`",
-        )
+impl From<Unlisted> for Problem {
+    fn from(unlisted: Unlisted) -> Self {
+        match unlisted {
+            Unlisted::TooWide => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "more leases live in this scope than one answer holds: narrow it by `channel`, `agent` or `user`",
+            ),
+            Unlisted::Unavailable => Rejection::Unavailable.into(),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let accept = judge(&request)?;
     let handover = request.extensions_mut().remove::<Handover>().ok_or_else(Problem::upgrade_required)?;
-    let ticket = ticket::redeem(&gateway, &request)?;
+    let ticket = ticket::shown(&gateway, &request)?.redeem(&gateway).await?;
     let session = Session::open(gateway, ticket)?;
     handover.to(|socket| session.run(socket));
     let mut response = Response::default();

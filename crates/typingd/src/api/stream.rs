@@ -16,7 +16,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
     let directory = gateway.directory.load_full();
     let is_by_ticket = ticket::of(&request).is_some();
     let (login, within, side) = if is_by_ticket {
-        let ticket = ticket::redeem(&gateway, &request)?;
+        let ticket = ticket::shown(&gateway, &request)?.redeem(&gateway).await?;
         (ticket.login, ticket.scope, Some(ticket.role))
     } else {
         let login = authenticate(&gateway, &directory, &request)?;

@@ -43,8 +43,9 @@ pub(crate) async fn issue(gateway: &Gateway, login: Login, request: Request) -> 
     }
     let body = body::read(&head.headers, body, BODY_LIMIT, gateway.limits.body_timeout).await?;
     let ticket = read(&body, login, &info.channels)?;
-    let ticket = gateway.tickets.issue(ticket, info.quota.streams, gateway.clock.now())?;
-    let mut response = super::json(&Issued { ticket, expires_in_ms: tickets::LIFETIME.as_millis() });
+    let text = gateway.tickets.issue(ticket.clone(), info.quota.streams, gateway.clock.now())?;
+    gateway.share_ticket(&text, &ticket).await;
+    let mut response = super::json(&Issued { ticket: text, expires_in_ms: tickets::LIFETIME.as_millis() });
     super::forbid_storing(&mut response);
     Ok(response)
 }

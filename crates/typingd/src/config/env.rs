@@ -14,7 +14,7 @@ enum Kind {
 }
 
 /// The scalars of each section. Those that lie in lists have no variable.
-const SECTIONS: [(&str, &[(&str, Kind)]); 7] = [
+const SECTIONS: [(&str, &[(&str, Kind)]); 8] = [
     ("listen", &[("address", Kind::Text), ("certificate", Kind::Text), ("key", Kind::Text)]),
     ("operators", &[("address", Kind::Text)]),
     ("keys", &[("pepper", Kind::Text)]),
@@ -47,6 +47,15 @@ const SECTIONS: [(&str, &[(&str, Kind)]); 7] = [
     ),
     ("history", &[("conversations", Kind::Number), ("entries", Kind::Number), ("minutes", Kind::Number)]),
     ("console", &[("enabled", Kind::Flag)]),
+    (
+        "store",
+        &[
+            ("cluster", Kind::Flag),
+            ("prefix", Kind::Text),
+            ("shards", Kind::Number),
+            ("when_away", Kind::Text),
+        ],
+    ),
 ];
 
 fn variable(section: &str, scalar: &str) -> String {

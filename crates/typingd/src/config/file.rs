@@ -13,6 +13,7 @@ use typingd_providers::KeyHasher;
 use typingd_providers::salesforce::TokenKeys;
 
 use super::history::HistorySection;
+use super::store::StoreSection;
 use super::{Config, Console, Keys, Limits, Server, TlsFiles, env, locate, secret, tenants};
 use crate::origins::Origins;
 use crate::{hub, listener};
@@ -121,6 +122,8 @@ struct File {
     history: HistorySection,
     #[serde(default)]
     console: ConsoleSection,
+    #[serde(default)]
+    store: StoreSection,
     #[serde(default)]
     tenants: Vec<tenants::TenantSection>,
 }
@@ -244,6 +247,10 @@ impl File {
         let has_pepper = self.keys.pepper.is_some();
         let tenancy = tenants::resolve(&self.tenants, environment, has_pepper, &policy)?;
         tenants::check_apart(&self.tenants, &tenancy, &keys)?;
+        let store = self.store.resolve(environment, self.limits.sides)?;
+        if store.is_some() {
+            keys.check_shared(!tenancy.accounts.salesforce.is_empty())?;
+        }
         Ok(Config {
             server: Server {
                 listen: self.listen.address,
@@ -256,11 +263,12 @@ impl File {
             policy,
             console: if self.console.enabled { Console::Login } else { Console::Off },
             limits: Limits { history: self.history.resolve()?, ..self.limits.resolve()? },
+            store,
         })
     }
 
     fn redact(&mut self) {
-        let keys = self.keys.pepper.iter_mut().chain(&mut self.keys.tokens);
+        let keys = self.keys.pepper.iter_mut().chain(&mut self.keys.tokens).chain(&mut self.store.urls);
         keys.chain(self.tenants.iter_mut().flat_map(tenants::TenantSection::secrets)).for_each(|secret| {
             if !["env:", "file:", secret::HASHED].iter().any(|known| secret.starts_with(known)) {
                 "***".clone_into(secret);
@@ -313,6 +321,20 @@ impl KeysSection {
             None => (random.tokens, None),
         };
         Ok(Keys { hasher, pepper, tokens, tokens_mark })
+    }
+}
+
+impl Keys {
+    /// Nodes that share a store must know each other's tickets and tokens.
+    fn check_shared(&self, has_tokens: bool) -> Result<(), ConfigError> {
+        let why = "several nodes share a store (`store.urls`): all need the same one";
+        if self.pepper.is_none() {
+            return Err(error("keys.pepper", why));
+        }
+        if has_tokens && self.tokens_mark.is_none() {
+            return Err(error("keys.tokens", why));
+        }
+        Ok(())
     }
 }
 

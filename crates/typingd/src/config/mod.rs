@@ -5,6 +5,7 @@ pub mod file;
 mod history;
 mod locate;
 pub(crate) mod secret;
+mod store;
 mod tenants;
 mod upstreams;
 mod webhooks;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blake3::Hash;
+use typingd_core::store::near::WhenAway;
 use typingd_core::{Name, Policy, pacing};
 use typingd_providers::salesforce::TokenKeys;
 use typingd_providers::{Accounts, KeyHasher, Patterns, Secret, Upstream};
@@ -43,6 +45,17 @@ pub struct Config {
     pub console: Console,
     /// What keeps strangers within bounds.
     pub limits: Limits,
+    /// The servers on which several nodes keep their leases; where there are none, this process keeps them.
+    pub store: Option<SharedStore>,
+}
+
+/// Where several nodes keep what they share.
+#[derive(Clone, Debug)]
+pub struct SharedStore {
+    /// The servers, and how the leases lie there.
+    pub servers: typingd_redis::Config,
+    /// What to do while they cannot be reached.
+    pub when_away: WhenAway,
 }
 
 /// Who may look at the console.

@@ -234,6 +234,7 @@ mod tests {
             console: Console::Open,
             origins: Origins::default(),
             limits: Limits::default(),
+            store: None,
         };
         App::start(config).unwrap()
     }

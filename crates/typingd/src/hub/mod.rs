@@ -6,9 +6,10 @@
 
 mod distribution;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::pending;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{SetOnce, mpsc};
@@ -28,6 +29,8 @@ pub struct Hub {
     subscribers: Mutex<Subscribers>,
     items: mpsc::Sender<Item>,
     next_id: AtomicU64,
+    /// How many commits came by that were decided beside the store.
+    beside: Arc<AtomicU64>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -62,8 +65,10 @@ struct Member {
     /// What it came by.
     login: Login,
     queue: Arc<Queue>,
-    /// Its scopes; one that it watches twice is here twice.
-    watching: Vec<Scope>,
+    /// Its scopes, with the shards where their leases may be; one that it watches twice is here twice.
+    watching: Vec<(Scope, Range<usize>)>,
+    /// Whether its last snapshot has only what is known here.
+    is_owed: Arc<AtomicBool>,
     dismissal: Dismissal,
 }
 
@@ -81,6 +86,8 @@ pub enum Delivery {
     Change(Arc<News>),
     /// Changes were lost: only new snapshots tell what is.
     Lost,
+    /// Changes that others make are not heard of for now.
+    Degraded,
 }
 
 /// A change as it is delivered.
@@ -90,6 +97,8 @@ pub struct News {
     pub conversation: Conversation,
     /// Where it stands in the order of commits: a snapshot that has seen its position has it already.
     pub position: Position,
+    /// Its number among those that were decided beside the store, where it is one: in that order it has no other place.
+    pub beside: Option<u64>,
     /// What to write.
     pub told: Told,
 }
@@ -160,14 +169,16 @@ impl Hub {
     #[must_use]
     pub fn new(limits: Limits, clock: Clock, metrics: Arc<Metrics>) -> (Arc<Self>, Outlet, Distribution) {
         let (items, waiting) = mpsc::channel(OUTLET);
+        let beside = Arc::<AtomicU64>::default();
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
             items: items.clone(),
             next_id: AtomicU64::new(0),
+            beside: beside.clone(),
             limits,
             metrics: metrics.clone(),
         });
-        let outlet = Outlet { items, loss: Arc::default(), metrics };
+        let outlet = Outlet { items, beside, loss: Arc::default(), metrics };
         let distribution = Distribution::new(hub.clone(), waiting, &outlet, clock);
         (hub, outlet, distribution)
     }
@@ -178,7 +189,7 @@ impl Hub {
     pub fn subscribe(self: &Arc<Self>, login: Login, quota: usize) -> Option<Subscription> {
         let (sender, deliveries) = mpsc::channel(self.limits.backlog);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let dismissal = Dismissal::default();
+        let (dismissal, is_owed) = (Dismissal::default(), Arc::<AtomicBool>::default());
         let mut subscribers = self.lock();
         let of_tenant = subscribers.by_tenant.get(&login.tenant).copied().unwrap_or(0);
         if subscribers.members.len() >= self.limits.subscribers || of_tenant >= quota {
@@ -189,18 +200,43 @@ impl Hub {
         } else {
             *subscribers.by_tenant.entry(login.tenant.clone()).or_default() += 1;
             let queue = Arc::new(Queue { deliveries: sender, last_told: AtomicU64::new(0) });
-            let member = Member { login, queue, watching: Vec::new(), dismissal: dismissal.clone() };
+            let (is_owed, dismissal) = (is_owed.clone(), dismissal.clone());
+            let member = Member { login, queue, watching: Vec::new(), is_owed, dismissal };
             subscribers.members.insert(id, member);
             self.metrics.subscribers.inc();
         }
         drop(subscribers);
-        Some(Subscription { hub: self.clone(), id, deliveries, dismissal })
+        Some(Subscription { hub: self.clone(), id, deliveries, is_owed, dismissal })
     }
 
     /// Says farewell to everybody, now and from now on, after all that was committed before.
     pub async fn close(&self, farewell: Farewell) {
         // The work ends with the runtime only, so there is always somebody to take it.
         let _ = self.items.send(Item::Close(farewell)).await;
+    }
+
+    /// Tells everybody, behind all that was committed before, that what others do is not heard of for now. What is heard
+    /// again begins with new snapshots.
+    pub async fn tell_degraded(&self) {
+        let _ = self.items.send(Item::Degraded).await;
+    }
+
+    /// What others do is heard of again: everybody takes a new snapshot.
+    pub fn tell_recovered(&self) {
+        let gone = self.lock().deliver_loss(|_| true);
+        self.fell_behind(gone);
+    }
+
+    /// The store answers: whoever had a snapshot of what is known here alone takes another one.
+    pub fn pay_debts(&self) {
+        let gone = self.lock().deliver_loss(|member| member.is_owed.swap(false, Ordering::Relaxed));
+        self.fell_behind(gone);
+    }
+
+    /// How many commits came by that were decided beside the store: who lists what lives knows all of them.
+    #[must_use]
+    pub fn beside(&self) -> u64 {
+        self.beside.load(Ordering::SeqCst)
     }
 
     /// Closes whoever came by a login that is not good any more.
@@ -244,10 +280,20 @@ impl Subscribers {
         self.let_fall(&slow)
     }
 
-    /// Tells everybody that changes were lost, and says how many fell behind.
-    fn deliver_loss(&mut self) -> usize {
-        let is_full = |(id, member): (&u64, &Member)| (!member.queue.takes(Delivery::Lost)).then_some(*id);
-        let slow: Vec<u64> = self.members.iter().filter_map(is_full).collect();
+    /// Tells those concerned that changes were lost, and says how many fell behind.
+    fn deliver_loss(&mut self, is_concerned: impl Fn(&Member) -> bool) -> usize {
+        self.deliver_to(is_concerned, &Delivery::Lost)
+    }
+
+    /// Tells everybody that others are not heard, and says how many fell behind.
+    fn deliver_degraded(&mut self) -> usize {
+        self.deliver_to(|_| true, &Delivery::Degraded)
+    }
+
+    fn deliver_to(&mut self, is_concerned: impl Fn(&Member) -> bool, delivery: &Delivery) -> usize {
+        let concerned = self.members.iter().filter(|(_, member)| is_concerned(member));
+        let is_full = |(id, member): (&u64, &Member)| (!member.queue.takes(delivery.clone())).then_some(*id);
+        let slow: Vec<u64> = concerned.filter_map(is_full).collect();
         self.let_fall(&slow)
     }
 
@@ -269,7 +315,7 @@ impl Subscribers {
 
     fn remove(&mut self, id: u64) -> Option<Member> {
         let member = self.members.remove(&id)?;
-        for scope in &member.watching {
+        for (scope, _) in &member.watching {
             self.unwatch(scope, id);
         }
         if let Some(of_tenant) = self.by_tenant.get_mut(&member.login.tenant) {
@@ -298,6 +344,10 @@ impl Queue {
 }
 
 impl Member {
+    fn watches_any(&self, lost: &BTreeSet<usize>) -> bool {
+        self.watching.iter().any(|(_, shards)| lost.range(shards.clone()).next().is_some())
+    }
+
     fn bid(self, farewell: Farewell) {
         self.dismissal.dismiss(farewell);
     }
@@ -308,17 +358,18 @@ pub struct Subscription {
     hub: Arc<Hub>,
     id: u64,
     deliveries: mpsc::Receiver<Delivery>,
+    is_owed: Arc<AtomicBool>,
     dismissal: Dismissal,
 }
 
 impl Subscription {
-    /// Starts to queue all that happens in a scope. Take the snapshot afterwards, and nothing is missed. What several
-    /// scopes cover is queued once.
-    pub fn watch(&mut self, scope: Scope) {
+    /// Starts to queue all that happens in a scope, whose leases may be in these shards. Take the snapshot afterwards, and
+    /// nothing is missed. What several scopes cover is queued once.
+    pub fn watch(&mut self, scope: Scope, shards: Range<usize>) {
         let mut subscribers = self.hub.lock();
         // Who has been dismissed is not told anything any more.
         if let Some(member) = subscribers.members.get_mut(&self.id) {
-            member.watching.push(scope.clone());
+            member.watching.push((scope.clone(), shards));
             let queue = member.queue.clone();
             subscribers.by_scope.entry(scope).or_default().insert(self.id, queue);
         }
@@ -328,9 +379,9 @@ impl Subscription {
     pub fn unwatch(&mut self, scope: &Scope) {
         let mut subscribers = self.hub.lock();
         let Some(member) = subscribers.members.get_mut(&self.id) else { return };
-        let Some(at) = member.watching.iter().position(|watched| watched == scope) else { return };
+        let Some(at) = member.watching.iter().position(|(watched, _)| watched == scope) else { return };
         member.watching.swap_remove(at);
-        if !member.watching.contains(scope) {
+        if !member.watching.iter().any(|(watched, _)| watched == scope) {
             subscribers.unwatch(scope, self.id);
         }
     }
@@ -348,6 +399,12 @@ impl Subscription {
         }
         // Only who is dismissed loses its queue.
         if taken.is_empty() { Err(self.dismissal.whenever().await) } else { Ok(taken) }
+    }
+
+    /// To be set where a snapshot had only what is known here.
+    #[must_use]
+    pub fn is_owed(&self) -> &Arc<AtomicBool> {
+        &self.is_owed
     }
 
     /// Whether it has ended.

@@ -7,8 +7,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use typingd_core::store::remote::Loss;
 use typingd_core::transition::Change;
-use typingd_core::{ChangeKind, Time, Verdict};
+use typingd_core::{ChangeKind, StopReason, Time, Verdict};
 
 use crate::relay::Activity;
 use crate::wire;
@@ -39,6 +40,11 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     upstreams: Upstreams,
     events: Family<EventLabels, Counter>,
+    losses: Family<LossLabels, Counter>,
+    /// Decisions of this node alone, while the store was out of reach.
+    pub local_decisions: Counter,
+    /// Whether the store is out of reach.
+    pub store_is_away: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -73,6 +79,21 @@ struct QueueLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReloadLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LossLabels {
+    what: &'static str,
+}
+
+impl LossLabels {
+    fn of(loss: Loss) -> Self {
+        let what = match loss {
+            Loss::Commits => "commits",
+            Loss::Everything => "everything",
+        };
+        Self { what }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -124,8 +145,15 @@ impl Default for Metrics {
             reloads: Family::default(),
             upstreams: Upstreams::default(),
             events: Family::default(),
+            losses: Family::default(),
+            local_decisions: Counter::default(),
+            store_is_away: Gauge::default(),
         };
         metrics.upstreams.register(&mut registry);
+        for loss in [Loss::Commits, Loss::Everything] {
+            // Counted from zero on.
+            drop(metrics.losses.get_or_create(&LossLabels::of(loss)));
+        }
         registry.register("signals", "Signals heard, by door and decision", metrics.signals.clone());
         registry.register("answers", "Requests answered, by door and status", metrics.answers.clone());
         registry.register_with_unit(
@@ -161,6 +189,17 @@ impl Default for Metrics {
             "What providers told of users, by outcome",
             metrics.events.clone(),
         );
+        registry.register("store_losses", "Shards of which something was not heard", metrics.losses.clone());
+        registry.register(
+            "local_decisions",
+            "Signals decided while the store was out of reach",
+            metrics.local_decisions.clone(),
+        );
+        registry.register(
+            "store_is_away",
+            "Whether the store is out of reach",
+            metrics.store_is_away.clone(),
+        );
         registry.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         Self { registry, ..metrics }
     }
@@ -193,16 +232,12 @@ impl Metrics {
         let (word, reason) = wire::change_words(change.kind);
         self.changes.get_or_create(&ChangeLabels { change: word, reason: reason.unwrap_or("") }).inc();
         match change.kind {
-            ChangeKind::Started => {
-                self.leases.inc();
-            }
+            ChangeKind::Started => _ = self.leases.inc(),
             ChangeKind::Refreshed => {}
-            ChangeKind::Stopped(reason) => {
-                self.leases.dec();
-                if reason == typingd_core::StopReason::Expired {
-                    self.lateness.observe(now.since(change.lease.expires_at).as_secs_f64());
-                }
-            }
+            ChangeKind::Stopped(_) => _ = self.leases.dec(),
+        }
+        if change.kind == ChangeKind::Stopped(StopReason::Expired) {
+            self.lateness.observe(now.since(change.lease.expires_at).as_secs_f64());
         }
     }
 
@@ -213,6 +248,11 @@ impl Metrics {
             Queue::Subscriber => "subscriber",
         };
         self.drops.get_or_create(&QueueLabels { queue }).inc();
+    }
+
+    /// Something that was committed elsewhere was not heard of.
+    pub fn lost(&self, loss: Loss) {
+        self.losses.get_or_create(&LossLabels::of(loss)).inc();
     }
 
     /// The configuration was read again.

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use typingd_core::pacing::{Order, Profile, Refresh, Refusal, Verb, Verdict};
 use typingd_core::{Name, Role, Side, User};
 use typingd_providers::upstream::{self, AccessToken, Change, Display, Fresh};
-use typingd_providers::{ChatState, RefusalKind, Refused, Rejection, Upstream};
+use typingd_providers::{ChatState, KeyHasher, RefusalKind, Refused, Rejection, Upstream};
 
 use super::tokens::Tokens;
 use crate::client::{self, Client, Failure};
@@ -31,6 +31,7 @@ pub(crate) struct Account {
     pub(super) tokens: Tokens,
     /// For requests that go through at a time.
     pub(super) places: Arc<Semaphore>,
+    mark: String,
 }
 
 /// Why a call had no success.
@@ -47,9 +48,11 @@ pub(super) enum No {
 }
 
 impl Account {
-    pub(super) fn new(settings: UpstreamAccount, client: Client, clock: Clock) -> Self {
+    pub(super) fn new(settings: UpstreamAccount, client: Client, clock: Clock, hasher: &KeyHasher) -> Self {
         let places = Arc::new(Semaphore::new(PASSAGES));
-        Self { settings, client, clock, tokens: Tokens::default(), places }
+        // Whoever reads it in the store can try no passwords by it.
+        let mark = hasher.hash(settings.mark.as_bytes()).to_hex().to_string();
+        Self { settings, client, clock, tokens: Tokens::default(), places, mark }
     }
 
     /// Whether it is the account of these settings, all of them.
@@ -64,6 +67,11 @@ impl Account {
 
     pub(crate) fn name(&self) -> &Name {
         &self.settings.name
+    }
+
+    /// Tells its credential from others, and nothing of it.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
     }
 
     pub(crate) fn provider(&self) -> &'static str {

@@ -10,6 +10,7 @@ use typingd_core::{Side, Time};
 
 use super::Relay;
 use super::account::{Account, No};
+use crate::gateway::Gateway;
 use crate::history::{Called, Fate, History};
 
 /// A call that is to be made.
@@ -34,13 +35,32 @@ impl Flight {
     }
 
     /// Makes the call, as a task of its own.
-    pub(super) fn start(self, relay: Arc<Relay>) {
-        let (account, cancelled) = (self.account.clone(), self.cancelled.clone());
+    pub(super) fn start(self, gateway: Arc<Gateway>) {
+        let (account, cancelled, until) =
+            (self.account.clone(), self.cancelled.clone(), self.call.shows_until);
+        let relay = gateway.relay.clone();
         let mut landing = Landing { began: relay.clock.elapsed(), relay, flight: self, told: None };
         tokio::spawn(async move {
             let (side, verb) = (landing.flight.call.side.clone(), landing.flight.call.verb);
+            let sides = gateway.engine.store();
+            if verb == Verb::Type {
+                sides.note_told(account.name(), &side, until).await;
+            }
             landing.told = cancelled.run_until_cancelled(account.tell(&side, verb)).await;
+            let has_no_dots = match &landing.told {
+                Some(Ok(())) => verb == Verb::Stop,
+                Some(Err(no)) => verb == Verb::Type && no.kind().is_some(),
+                None => false,
+            };
+            let upstream = landing.flight.call.upstream;
             drop(landing);
+            if has_no_dots {
+                // Those of an earlier call may show still.
+                match gateway.relay.shows_until(upstream, &side) {
+                    Some(until) => sides.note_told(account.name(), &side, until).await,
+                    None => sides.forget_told(account.name(), &side).await,
+                }
+            }
         });
     }
 }

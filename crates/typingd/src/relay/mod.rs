@@ -9,6 +9,7 @@
 
 mod account;
 mod call;
+mod charge;
 mod expectations;
 mod messages;
 mod passage;
@@ -26,8 +27,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use typingd_core::pacing::{Due, UpstreamId};
-use typingd_core::store::{Commit, Store};
+use typingd_core::store::{Commit, StoreError};
 use typingd_core::{Engine, LeaseView, Scope, Side, Time};
+use typingd_providers::KeyHasher;
 
 pub(crate) use account::Account;
 pub(crate) use expectations::Expectation;
@@ -38,7 +40,9 @@ pub use standing::{Activity, Standing};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::{Route, UpstreamAccount};
+use crate::gateway::Gateway;
 use crate::history::History;
+use crate::store::Sides;
 use call::{Flight, Unsaid};
 use routes::Routes;
 use state::State;
@@ -56,6 +60,8 @@ const LEASES: usize = 128;
 #[derive(Debug)]
 pub struct Relay {
     clock: Clock,
+    /// Names credentials to other nodes.
+    hasher: KeyHasher,
     history: Arc<History>,
     /// There is none before there is anybody to call.
     client: OnceLock<Client>,
@@ -66,15 +72,16 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Carries nothing to anybody yet.
+    /// Carries nothing to anybody yet; where it `is_shared` with other nodes, until it is told what it answers for.
     #[must_use]
-    pub fn new(history: Arc<History>, clock: Clock) -> Self {
+    pub fn new(history: Arc<History>, clock: Clock, hasher: KeyHasher, is_shared: bool) -> Self {
         Self {
             clock,
+            hasher,
             history,
             client: OnceLock::new(),
             routes: ArcSwap::default(),
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(is_shared)),
             rings: Notify::new(),
         }
     }
@@ -85,26 +92,38 @@ impl Relay {
         let mut state = self.lock();
         state.keep(upstreams, self.clock.now());
         let client = || self.client.get_or_init(Client::new).clone();
-        let ids = state.add_new(upstreams, client, self.clock, self.clock.now());
+        let ids = state.add_new(upstreams, client, &self.hasher, self.clock, self.clock.now());
         self.routes.store(Arc::new(Routes::new(routes, &ids)));
         drop(state);
         self.rings.notify_one();
     }
 
     /// Takes note of all that lives where routes lead from, and of what does not live any more or is not led from.
-    pub async fn look_over<S: Store>(&self, engine: &Engine<S>) {
+    ///
+    /// # Errors
+    /// Where the store could not be asked.
+    pub async fn look_over(&self, engine: &Engine<Sides>) -> Result<(), StoreError> {
+        self.look_over_where(engine, |side| self.answers_for(engine.store().shard_of(side))).await
+    }
+
+    async fn look_over_where(
+        &self,
+        engine: &Engine<Sides>,
+        is_meant: impl Fn(&Side) -> bool,
+    ) -> Result<(), StoreError> {
         let mut sides: HashSet<Side> = self.lock().sides().cloned().collect();
         for tenant in self.routes.load_full().tenants() {
             let scope = Scope::tenant(tenant.clone());
             let listing = engine.leases(&scope, self.clock.now(), usize::MAX).await;
+            listing.failed.map_or(Ok(()), Err)?;
             sides.extend(listing.leases.into_iter().map(|(side, _)| side));
         }
-        for side in sides {
-            let mut leases = leases_of(engine, &side, self.clock.now()).await;
+        for side in sides.into_iter().filter(|side| is_meant(side)) {
+            let mut leases = leases_of(engine, &side, self.clock.now()).await?;
             loop {
                 self.lock().take_over(&self.routes.load(), &side, &leases, self.clock.now());
                 // A commit that came between the listing and the lock has been overwritten: then this shows another.
-                let again = leases_of(engine, &side, self.clock.now()).await;
+                let again = leases_of(engine, &side, self.clock.now()).await?;
                 if again == leases {
                     break;
                 }
@@ -112,6 +131,7 @@ impl Relay {
             }
         }
         self.rings.notify_one();
+        Ok(())
     }
 
     /// Takes note of a commit.
@@ -120,18 +140,23 @@ impl Relay {
             return;
         }
         let mut state = self.lock();
+        if !state.charge.takes(commit) {
+            return;
+        }
         state.apply(&self.routes.load(), &commit.side, &commit.changes, now);
         drop(state);
         self.rings.notify_one();
     }
 
     /// Makes the calls that are due, for ever.
-    pub async fn run<S: Store>(self: Arc<Self>, engine: &Engine<S>) {
+    pub async fn run(&self, gateway: &Arc<Gateway>) {
         loop {
-            let (looks, deadline) = self.round(self.clock.now());
+            let (looks, deadline) = self.round(gateway, self.clock.now());
             for (upstream, side) in &looks {
-                let leases = leases_of(engine, side, self.clock.now()).await;
-                self.lock().look(*upstream, side, &leases, self.clock.now());
+                // Where nobody knows, it lasts as long as it was said to.
+                if let Ok(leases) = leases_of(&gateway.engine, side, self.clock.now()).await {
+                    self.lock().look(*upstream, side, &leases, self.clock.now());
+                }
             }
             if !looks.is_empty() {
                 continue;
@@ -144,14 +169,27 @@ impl Relay {
     }
 
     /// Begins what is due. Gives the sides to look at, and when something is due next.
-    fn round(self: &Arc<Self>, now: Time) -> (Vec<(UpstreamId, Side)>, Option<Time>) {
+    fn round(&self, gateway: &Arc<Gateway>, now: Time) -> (Vec<(UpstreamId, Side)>, Option<Time>) {
         let mut state = self.lock();
-        let Due { calls, looks, dropped, .. } = state.due(now);
+        if !state.charge.is_sure(now) {
+            // It rings when that is known.
+            return (Vec::new(), None);
+        }
+        let Due { calls, looks, dropped, permits, news } = state.due(now);
         let flights: Vec<Flight> = calls.into_iter().filter_map(|call| state.begin(call)).collect();
         let unsaid: Vec<Unsaid> = dropped.into_iter().filter_map(|dropped| state.unsaid(dropped)).collect();
         let deadline = state.deadline();
+        let marks = |id: &UpstreamId| state.account(*id).map(|account| account.mark().to_owned());
+        let asked: Vec<_> = permits.iter().filter_map(|id| Some((*id, marks(id)?))).collect();
+        let learned: Vec<_> = news.iter().filter_map(|(id, news)| Some((marks(id)?, *news))).collect();
+        let over = std::mem::take(&mut state.over);
         drop(state);
-        flights.into_iter().for_each(|flight| flight.start(self.clone()));
+        flights.into_iter().for_each(|flight| flight.start(gateway.clone()));
+        if let Some(fleet) = &gateway.fleet {
+            asked.into_iter().for_each(|(id, mark)| fleet.ask_to_try(gateway, id, mark));
+            learned.into_iter().for_each(|(mark, news)| fleet.tell_of_credential(mark, news));
+            fleet.forget_told(gateway, over);
+        }
         unsaid.iter().for_each(|unsaid| unsaid.note(&self.history, now));
         (looks, deadline)
     }
@@ -170,7 +208,8 @@ impl Relay {
 }
 
 /// The leases that live on a side.
-async fn leases_of<S: Store>(engine: &Engine<S>, side: &Side, now: Time) -> Vec<LeaseView> {
+async fn leases_of(engine: &Engine<Sides>, side: &Side, now: Time) -> Result<Vec<LeaseView>, StoreError> {
     let listing = engine.leases(&Scope::one(&side.conversation), now, LEASES).await;
-    listing.leases.into_iter().filter(|(of, _)| of == side).map(|(_, lease)| lease).collect()
+    listing.failed.map_or(Ok(()), Err)?;
+    Ok(listing.leases.into_iter().filter(|(of, _)| of == side).map(|(_, lease)| lease).collect())
 }

@@ -102,7 +102,7 @@ mod tests {
     use typingd_providers::account::Answered;
     use typingd_providers::pinnacle::{self, PinnacleUpstream};
     use typingd_providers::salesforce::{self, SalesforceUpstream};
-    use typingd_providers::{Channel, ChannelKind, Secret, Upstream, upstream};
+    use typingd_providers::{Channel, ChannelKind, KeyHasher, Secret, Upstream, upstream};
 
     use super::*;
     use crate::client::Client;
@@ -138,7 +138,7 @@ mod tests {
             let mark = Hash::from_bytes([0; 32]);
             let settings =
                 UpstreamAccount { tenant: tenant.clone(), name: name.into(), upstream, limits, mark };
-            let account = Arc::new(Account::new(settings, client.clone(), clock));
+            let account = Arc::new(Account::new(settings, client.clone(), clock, &KeyHasher::new([7; 32])));
             let id = pacer.add(account.profile(), &account.limits().pacing);
             ((tenant, name.into()), (id, account))
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use typingd_core::pacing::{BreakerState, Counters};
+use typingd_core::pacing::{BreakerState, Counters, UpstreamId};
 use typingd_core::{Name, Role, Side, Time};
 
 use super::Relay;
@@ -73,6 +73,11 @@ impl Relay {
             Some(Standing { dots_until: state.pacer.shows_until(way.upstream, side, now), ..standing })
         });
         ways.collect()
+    }
+
+    /// Until when an account's users see dots of a side, by what is known.
+    pub(super) fn shows_until(&self, upstream: UpstreamId, side: &Side) -> Option<Time> {
+        self.lock().pacer.shows_until(upstream, side, self.clock.now())
     }
 
     /// What all accounts were asked.

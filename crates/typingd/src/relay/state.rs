@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use typingd_core::fleet::GROUPS;
 use typingd_core::pacing::{BreakerState, Call, CallId, DroppedSend, Due, Pacer, UpstreamId, Verb, Verdict};
 use typingd_core::transition::Change;
 use typingd_core::{LeaseView, Name, Side, StopReason, Time};
+use typingd_providers::KeyHasher;
 
 use super::account::{Account, No};
 use super::call::{Flight, Unsaid};
+use super::charge::Charge;
 use super::expectations::Expectations;
 use super::refusals::Refusals;
 use super::routes::Routes;
@@ -53,17 +56,28 @@ pub(super) struct State {
     pub(super) expectations: Expectations,
     /// Sides with messages that are on their way, and how many.
     pub(super) departing: HashMap<Side, u32>,
+    /// What of all that is this node's to tell.
+    pub(super) charge: Charge,
+    /// What accounts were told is over, with nothing to be said.
+    pub(super) over: Vec<(Arc<Account>, Side)>,
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_shared: bool) -> Self {
+        let mut pacer = Pacer::new(STREAMS, ids::number());
+        if is_shared {
+            pacer = pacer.among_others();
+            pacer.set_share(0, 1, Time::ZERO);
+        }
         Self {
-            pacer: Pacer::new(STREAMS, ids::number()),
+            pacer,
             accounts: HashMap::new(),
             sides: HashMap::new(),
             flights: HashMap::new(),
             expectations: Expectations::default(),
             departing: HashMap::new(),
+            charge: if is_shared { Charge::of_none() } else { Charge::of_all() },
+            over: Vec::new(),
         }
     }
 
@@ -101,12 +115,13 @@ impl State {
         &mut self,
         upstreams: &[UpstreamAccount],
         client: impl Fn() -> Client,
+        hasher: &KeyHasher,
         clock: Clock,
         now: Time,
     ) -> HashMap<(Name, Name), (UpstreamId, Arc<Account>)> {
         for settings in upstreams {
             if !self.accounts.values().any(|known| known.account.has(settings)) {
-                let account = Arc::new(Account::new(settings.clone(), client().apart(), clock));
+                let account = Arc::new(Account::new(settings.clone(), client().apart(), clock, hasher));
                 let id = self.pacer.add(account.profile(), &account.limits().pacing);
                 // Messages that are on their way keep typing behind them here, too.
                 for (side, count) in &self.departing {
@@ -123,12 +138,16 @@ impl State {
 
     /// Applies a commit's changes.
     pub(super) fn apply(&mut self, routes: &Routes, side: &Side, changes: &[Change], now: Time) {
-        let Self { pacer, sides, .. } = self;
+        let Self { pacer, sides, over, .. } = self;
         let leases = sides.entry(side.clone()).or_default();
         let before = leases.clone();
         leases.apply(changes);
         for way in routes.of(side) {
             for word in leases.words(&before, changes, way.account.provider()) {
+                let is_sent = matches!(word, Word::End { reason: StopReason::Sent, .. });
+                if is_sent && way.account.profile().cleared_by_message {
+                    over.push((way.account.clone(), side.clone()));
+                }
                 say(pacer, way.upstream, side, word, now);
             }
         }
@@ -152,6 +171,53 @@ impl State {
         } else {
             self.sides.insert(side.clone(), known);
         }
+    }
+
+    /// Takes over a side from another node, with what that noted to have told.
+    pub(super) fn adopt(
+        &mut self,
+        routes: &Routes,
+        side: &Side,
+        leases: &[LeaseView],
+        told: impl Fn(&Name, &Side) -> Option<Time>,
+        now: Time,
+    ) {
+        if self.sides.contains_key(side) {
+            return self.take_over(routes, side, leases, now);
+        }
+        let mut known = Leases::default();
+        known.replace(leases);
+        for way in routes.of(side) {
+            let (since, until) = match known.anew(way.account.provider()) {
+                Some(Word::Begin { since, until }) => (since, Some(until)),
+                _ => (now, None),
+            };
+            let shown_until = told(way.account.name(), side);
+            if until.is_some() || shown_until.is_some() {
+                self.pacer.adopt(way.upstream, side, since, until, shown_until, now);
+            }
+        }
+        if !known.is_empty() && routes.of(side).next().is_some() {
+            self.sides.insert(side.clone(), known);
+        }
+    }
+
+    /// So many groups' part of what may be asked is this node's.
+    pub(super) fn set_share(&mut self, groups: usize, now: Time) {
+        let as_number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        self.pacer.set_share(as_number(groups), as_number(GROUPS), now);
+    }
+
+    /// Leaves such sides to other nodes. Calls about them that are in flight end by themselves.
+    pub(super) fn leave(&mut self, is_left: impl Fn(&Side) -> bool) {
+        let Self { pacer, sides, .. } = self;
+        sides.retain(|side, _| {
+            let is_left = is_left(side);
+            if is_left {
+                pacer.leave(side);
+            }
+            !is_left
+        });
     }
 
     /// Takes note of how long a side's leases last by now.

@@ -73,7 +73,7 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if self.hold.is_over.is_cancelled() {
+        if self.hold.is_over.is_cancelled() || self.gateway.hands_over() {
             return;
         }
         let (gateway, id, hold) = (self.gateway.clone(), self.id, self.hold.clone());

@@ -101,6 +101,16 @@ pub fn snapshot(
     Told::write(&id, "snapshot", &snapshot)
 }
 
+/// `degraded`: what other nodes hear is not known here for now. A snapshot follows when it is again.
+#[must_use]
+pub fn degraded() -> Told {
+    #[derive(Serialize)]
+    struct Degraded {
+        r#type: &'static str,
+    }
+    Told::write(&ids::unique().simple().to_string(), "degraded", &Degraded { r#type: "degraded" })
+}
+
 /// `closed`: why the stream ends by our doing, and when to come back.
 #[must_use]
 pub fn closed(farewell: Farewell) -> Bytes {

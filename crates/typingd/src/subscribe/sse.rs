@@ -15,7 +15,7 @@ use super::event;
 use super::watch::Watch;
 use crate::api::problem::Problem;
 use crate::directory::Login;
-use crate::gateway::{Gateway, TooWide};
+use crate::gateway::{Gateway, Unlisted};
 use crate::hub::{Delivery, Farewell, Subscription};
 use crate::listener::Response;
 
@@ -37,12 +37,14 @@ pub async fn stream(
     login: &Login,
 ) -> Result<Response, Problem> {
     let mut subscription = gateway.subscribe(login)?;
-    let mut watch = Watch::start(&mut subscription, scope, side);
-    let snapshot = watch.snapshot(&gateway, None).await?;
+    let mut watch = Watch::start(&gateway, &mut subscription, scope, side);
+    let snapshot = watch.snapshot(None).await?;
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.reset();
-    let session = Session { gateway, subscription, watch, heartbeat, is_over: false };
-    let hello = Bytes::from([&event::COMMENT, &event::retry(), snapshot.event()].map(Bytes::as_ref).concat());
+    let session = Session { subscription, watch, heartbeat, is_over: false };
+    let degraded = if snapshot.is_degraded { event::degraded().event().clone() } else { Bytes::new() };
+    let hello = [&event::COMMENT, &event::retry(), snapshot.told.event(), &degraded];
+    let hello = Bytes::from(hello.map(Bytes::as_ref).concat());
     let rest =
         stream::unfold(
             session,
@@ -64,7 +66,6 @@ pub(crate) fn response(events: Body) -> Response {
 }
 
 struct Session {
-    gateway: Arc<Gateway>,
     subscription: Subscription,
     watch: Watch,
     heartbeat: Interval,
@@ -89,19 +90,27 @@ impl Session {
             let mut written = BytesMut::new();
             if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
                 // Of what is on the queue, the snapshot has all that it has not passed over.
-                match self.watch.snapshot(&self.gateway, None).await {
-                    Ok(snapshot) => written.extend_from_slice(snapshot.event()),
-                    Err(TooWide) => {
+                match self.watch.snapshot(None).await {
+                    Ok(snapshot) => {
+                        written.extend_from_slice(snapshot.told.event());
+                        if snapshot.is_degraded {
+                            written.extend_from_slice(event::degraded().event());
+                        }
+                    }
+                    Err(Unlisted::TooWide) => {
                         self.is_over = true;
                         return Some(event::closed(Farewell::TooWide));
                     }
+                    Err(Unlisted::Unavailable) => written.extend_from_slice(event::degraded().event()),
                 }
             }
             for delivery in news {
-                if let Delivery::Change(news) = delivery
-                    && self.watch.has_news(&news)
-                {
-                    written.extend_from_slice(news.told.event());
+                match delivery {
+                    Delivery::Change(news) if self.watch.has_news(&news) => {
+                        written.extend_from_slice(news.told.event());
+                    }
+                    Delivery::Degraded => written.extend_from_slice(event::degraded().event()),
+                    Delivery::Change(_) | Delivery::Lost => {}
                 }
             }
             if !written.is_empty() {

@@ -19,10 +19,11 @@ use tracing::error;
 use typingd_core::{Side, Signal, Source, StopReason, Time, Utterance};
 use typingd_providers::{FaultKind, Rejection};
 
+use super::event;
 use super::frame::{self, Asked, Reader, Refused, SOCKET};
 use super::watch::Watch;
 use crate::api::{self, problem::Problem};
-use crate::gateway::{Gateway, TooWide};
+use crate::gateway::{Gateway, Unlisted};
 use crate::hub::{Delivery, Farewell, Subscription};
 use crate::ids;
 use crate::throttle::{Budget, Exhausted};
@@ -104,7 +105,10 @@ impl Session {
             farewell = dismissal.at_once() => Ok(Ok(end(farewell))),
             served = AssertUnwindSafe(self.serve(&mut socket)).catch_unwind() => served,
         };
-        self.release().await;
+        // Who goes on at another node is still typing.
+        if !self.gateway.hands_over() {
+            self.release().await;
+        }
         let end = match served {
             Ok(Ok(end)) => end,
             // The library has said so to all but this one.
@@ -165,17 +169,27 @@ impl Session {
         if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
             // Of what is on the queue, the snapshots have all that they have not passed over.
             for (id, watch) in &mut self.watches {
-                match watch.snapshot(&self.gateway, Some(id.as_str())).await {
-                    Ok(snapshot) => socket.feed(text(snapshot.frame())).await?,
-                    Err(TooWide) => return Ok(Some(end(Farewell::TooWide))),
+                match watch.snapshot(Some(id.as_str())).await {
+                    Ok(snapshot) => {
+                        socket.feed(text(snapshot.told.frame())).await?;
+                        if snapshot.is_degraded {
+                            socket.feed(text(event::degraded().frame())).await?;
+                        }
+                    }
+                    Err(Unlisted::TooWide) => return Ok(Some(end(Farewell::TooWide))),
+                    Err(Unlisted::Unavailable) => socket.feed(text(event::degraded().frame())).await?,
                 }
             }
         }
         for delivery in news {
-            if let Delivery::Change(news) = delivery
-                && self.watches.iter().any(|(_, watch)| watch.has_news(&news))
-            {
-                socket.feed(text(news.told.frame())).await?;
+            match delivery {
+                Delivery::Change(news) if self.watches.iter().any(|(_, watch)| watch.has_news(&news)) => {
+                    socket.feed(text(news.told.frame())).await?;
+                }
+                Delivery::Degraded if !self.watches.is_empty() => {
+                    socket.feed(text(event::degraded().frame())).await?;
+                }
+                Delivery::Change(_) | Delivery::Degraded | Delivery::Lost => {}
             }
         }
         socket.flush().await?;
@@ -265,11 +279,11 @@ impl Session {
         if self.watches.len() >= SUBSCRIPTIONS {
             return Err(Rejection::TooMany { retry_after_s: 1 }.into());
         }
-        let mut watch = Watch::start(&mut self.subscription, scope, Some(self.ticket.role));
-        match watch.snapshot(&self.gateway, Some(id.as_str())).await {
+        let mut watch = Watch::start(&self.gateway, &mut self.subscription, scope, Some(self.ticket.role));
+        match watch.snapshot(Some(id.as_str())).await {
             Ok(snapshot) => {
                 self.watches.push((id, watch));
-                Ok(snapshot.frame().to_vec())
+                Ok(snapshot.told.frame().to_vec())
             }
             Err(too_wide) => {
                 watch.end(&mut self.subscription);

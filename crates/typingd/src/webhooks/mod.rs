@@ -205,7 +205,7 @@ async fn exchange(
     match outcomes.as_slice() {
         [] => {}
         [outcome] => wire::add_decision(answer.headers_mut(), outcome, gateway.clock.now()),
-        several => wire::add_accepted(answer.headers_mut(), several.len()),
+        several => wire::add_accepted(answer.headers_mut(), several.len(), several),
     }
     Ok(answer)
 }

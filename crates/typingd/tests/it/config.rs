@@ -12,6 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 use toml::{Table, Value};
 use typingd::config::file::{self, Environment};
 use typingd::history;
+use typingd_core::store::near::WhenAway;
+use typingd_redis::Servers;
 
 const EXAMPLE: &str = include_str!("../../../../typingd.example.toml");
 const README: &str = include_str!("../../../../README.md");
@@ -214,8 +216,47 @@ fn what_is_wrong_is_named_with_its_key_and_line_and_never_quoted() {
     }
 }
 
+#[test]
+fn several_nodes_share_a_store_where_the_file_names_one() {
+    let keys = format!("[keys]\npepper = \"{}\"\n", "5e".repeat(32));
+    let of = |store: &str| file::load(&format!("{keys}[store]\n{store}"), &Environment::new()).unwrap().store;
+    assert!(of("").is_none());
+    let store = of("urls = ['redis://user:secret@cache.example:6379']\n").unwrap();
+    assert!(matches!(store.servers.servers, Servers::Single(_)));
+    assert_eq!((store.servers.prefix.as_str(), store.servers.shards), ("typingd", 1_024));
+    assert_eq!(store.when_away, WhenAway::Serve);
+    let store = "urls = ['redis://a', 'rediss://b']\ncluster = true\nprefix = 'eu'\nwhen_away = 'refuse'\n";
+    let store = of(store).unwrap();
+    assert!(matches!(store.servers.servers, Servers::Cluster(urls) if urls == ["redis://a", "rediss://b"]));
+    assert_eq!((store.servers.prefix.as_str(), store.when_away), ("eu", WhenAway::Refuse));
+    let printed = file::print(&format!("{keys}[store]\nurls = ['redis://:CANARY@a']\n"), &Environment::new());
+    assert!(!printed.unwrap().contains(CANARY), "a password is no setting to print");
+}
+
 /// A file, and what is said about it.
 const WRONG: &[(&str, &str)] = &[
+    (
+        "[store]\nurls = ['http://CANARY']\n",
+        "line 2, store.urls: expected URLs, as in redis://user:password@host:6379 (rediss:// for TLS)",
+    ),
+    (
+        "[store]\nurls = ['redis://a', 'redis://CANARY']\n",
+        "line 2, store.urls: several servers are a cluster: set `store.cluster`",
+    ),
+    (
+        "[store]\nurls = ['env:NOWHERE']\n",
+        "line 2, store.urls[0]: the environment variable NOWHERE is not set",
+    ),
+    ("[store]\nurls = ['redis://a']\nshards = 0\n", "line 3, store.shards: expected a number from 1 to 9999"),
+    (
+        "[store]\nurls = ['redis://a']\nprefix = 'a{b}'\n",
+        "line 3, store.prefix: expected a text without braces",
+    ),
+    ("[store]\nwhen_away = 'CANARY'\n", "line 2, store.when_away: expected `serve` or `refuse`"),
+    (
+        "[store]\nurls = ['redis://a']\n",
+        "keys.pepper: several nodes share a store (`store.urls`): all need the same one",
+    ),
     (
         "[browsers]\norigins = ['https://a.example', 'b.example']\n",
         "line 2, browsers.origins[1]: expected a scheme, a host and perhaps a port, as in https://desk.example.com",
@@ -236,7 +277,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "port = 8080\n",
-        "line 1, port: unknown field `port`, expected one of `listen`, `operators`, `browsers`, `keys`, `limits`, `policy`, `history`, `console`, `tenants`",
+        "line 1, port: unknown field `port`, expected one of `listen`, `operators`, `browsers`, `keys`, `limits`, `policy`, `history`, `console`, `store`, `tenants`",
     ),
     (
         "[limits]\nstreams = 1\nstreems = 2\n",

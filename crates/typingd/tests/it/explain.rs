@@ -118,7 +118,7 @@ async fn the_dots_are_off_for_a_reason() {
     sleep(Duration::from_secs(21)).await;
     let rep = TYPING.replace('}', r#","participant":"rep-7"}"#);
     gateway.exchange(&signal(&rep)).await;
-    gateway.0.gateway().revoke_all().await;
+    gateway.0.gateway().let_go().await;
     assert_eq!(gateway.exchange(&signal(TYPING)).await.status, 503);
     let expected = [
         "agent at native: composing, started",

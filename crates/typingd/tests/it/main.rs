@@ -17,6 +17,7 @@ mod console;
 mod drain;
 mod explain;
 mod explain_calls;
+mod fleet;
 mod hardening;
 mod hold_command;
 mod holds;

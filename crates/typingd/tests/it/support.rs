@@ -89,6 +89,7 @@ pub fn config(ttl: Duration) -> Config {
         policy: Policy::default(),
         console: Console::Off,
         limits: Limits::default(),
+        store: None,
     }
 }
 

@@ -234,7 +234,7 @@ impl Model {
 fn subscribe(gateway: &Gateway, scope: Scope) -> Subscription {
     let login = Login { tenant: scope.tenant.clone(), key: blake3::hash(b"key"), session: None };
     let mut subscription = gateway.hub.subscribe(login, usize::MAX).unwrap();
-    subscription.watch(scope);
+    subscription.watch(scope, 0..1);
     subscription
 }
 
@@ -244,7 +244,7 @@ fn taken(subscription: &mut Subscription) -> Vec<Bytes> {
     while let Some(news) = subscription.take(4_096).now_or_never() {
         taken.extend(news.expect("it is not cut").into_iter().map(|delivery| match delivery {
             Delivery::Change(news) => news.told.event().clone(),
-            Delivery::Lost => panic!("nothing is lost"),
+            Delivery::Lost | Delivery::Degraded => panic!("nothing is lost"),
         }));
     }
     taken

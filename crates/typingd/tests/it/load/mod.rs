@@ -3,7 +3,7 @@
 //!
 //! The tests take turns, so that one's load is not in another's figures.
 
-mod client;
+pub mod client;
 mod clock;
 mod drain;
 mod exhausted;

@@ -83,6 +83,11 @@ impl Program {
     /// Kills it and starts it again, at the same address.
     pub async fn restart(&mut self, setup: Setup<'_>) {
         self.child.kill().await.unwrap();
+        self.start_again(setup).await;
+    }
+
+    /// Starts it again after its end, at the same address.
+    pub async fn start_again(&mut self, setup: Setup<'_>) {
         self.child = spawn(&setup, &self.config, &self.log);
         self.wait_until_ready().await;
     }
@@ -90,7 +95,8 @@ impl Program {
     async fn wait_until_ready(&mut self) {
         let clock = Clock::start();
         while self.look("/readyz").await.is_none_or(|(status, _)| status != 200) {
-            assert!(clock.elapsed() < PATIENCE, "it is not ready: {}", self.said());
+            let is_alive = self.child.try_wait().unwrap().is_none();
+            assert!(is_alive && clock.elapsed() < PATIENCE, "it is not ready: {}", self.said());
             sleep(Duration::from_millis(2)).await;
         }
         self.ready_after = clock.elapsed();
@@ -183,7 +189,7 @@ fn spawn(setup: &Setup<'_>, config: &PathBuf, log: &PathBuf) -> Child {
 
 /// An address that nobody listens on, below the ports that the kernel gives to those who connect: it is still free when
 /// the program is started again.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 5_000).unwrap() * 2;
     loop {
@@ -213,7 +219,7 @@ address = "{operators}"
 }
 
 /// One tenant, `acme`, with an account at each provider and more than enough of everything.
-const ACME: &str = r#"
+pub const ACME: &str = r#"
 [[tenants]]
 name = "acme"
 api_keys = ["acme-key"]

@@ -6,7 +6,7 @@ mod http2;
 mod leaks;
 mod messages;
 mod passages;
-mod provider;
+pub mod provider;
 mod regressions;
 mod sick;
 mod tokens;

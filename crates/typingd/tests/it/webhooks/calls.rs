@@ -163,7 +163,7 @@ async fn a_tenants_rate_is_spent_by_its_own_webhooks() {
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_goes_away_has_it_told_to_another() {
     let gateway = start();
-    gateway.0.gateway().revoke_all().await;
+    gateway.0.gateway().let_go().await;
     for request in
         [kaleyra(USER, "e1"), pinnacle_message("m1"), google_signed(EVENT, &signature(CLIENT_TOKEN, EVENT))]
     {
