@@ -167,7 +167,10 @@ impl Run {
             let begun = world.now();
             let mut is_flushed = false;
             while world.now() < begun + 15_000 && !(is_flushed && gateway.relay.has_left()) {
-                is_flushed = gateway.near().flush(gateway.now()).await.is_ok();
+                is_flushed = true;
+                for side in gateway.near().unsettled() {
+                    is_flushed &= gateway.near().bring(&side, gateway.now()).await.is_ok();
+                }
                 world.executor.sleep(50).await;
             }
             if !is_flushed {

@@ -84,12 +84,6 @@ impl<R: Remote, A: Audience> NearStore<R, A> {
         self.memory.sides()
     }
 
-    /// Whether the store was out of reach when it was asked last.
-    #[must_use]
-    pub fn is_away(&self) -> bool {
-        self.memory.is_away()
-    }
-
     /// What this node vouches for of a tenant's.
     #[must_use]
     pub fn tally(&self, tenant: &Name) -> Tally {
@@ -108,19 +102,6 @@ impl<R: Remote, A: Audience> NearStore<R, A> {
     /// [`StoreError::Unavailable`] where it could not be brought.
     pub async fn bring(&self, side: &Side, now: Time) -> Result<(), StoreError> {
         self.settle(side, now).await
-    }
-
-    /// All of that, one after the other.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] where some could not be brought.
-    pub async fn flush(&self, now: Time) -> Result<(), StoreError> {
-        let mut result = Ok(());
-        for side in self.memory.dirty() {
-            let done = self.settle(&side, now).await;
-            result = result.and(done);
-        }
-        result
     }
 
     /// Makes one of what the store has of a side and what this node has.
