@@ -270,13 +270,14 @@ async fn at_a_terminal_ctrl_c_reaches_the_command_once() {
     let mut terminal = Command::new("script");
     let (unignored, program) = (UNIGNORED.join(" "), env!("CARGO_BIN_EXE_typingd"));
     // A terminal throws away at Ctrl-C what is on its way through it, and bash a signal that comes while its trap
-    // runs: so nothing is kept back there, and what is said of a signal is said after its trap.
+    // runs: so nothing is kept back there, and what is said of a signal is said after its trap. The shell that
+    // `script` starts would hear the signals, too, and not every shell waits for its command then.
     let count = "stty noflsh; n=0 said=0; trap 'n=$((n+1))' INT; echo ready; \
         until read -rt 0.1 line; do \
             [ $? -gt 128 ] || exit 9; [ $n = $said ] || { said=$n; echo caught $n; }; \
         done; echo $n in all; exit 5";
     terminal
-        .args(["-qefc", &format!("{unignored} '{program}' hold -- bash -c \"$COUNT\""), "/dev/null"])
+        .args(["-qefc", &format!("exec {unignored} '{program}' hold -- bash -c \"$COUNT\""), "/dev/null"])
         .env("COUNT", count);
     terminal.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     terminal.envs(hold.as_std_mut().get_envs().filter_map(|(name, value)| Some((name, value?))));
