@@ -1,6 +1,7 @@
 //! Cores, and the CPU time that processes took.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -22,13 +23,19 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 /// The CPU time of a process, of all its threads that still are and of its children, in user space and in the kernel.
 pub(crate) fn of(process: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let own: Duration = threads
-        .filter_map(|thread| {
-            let times = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            times.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-        })
-        .sum();
+    let own: Duration = threads.map(|thread| of_thread(&thread.path())).sum();
     own + children_of(process).into_iter().map(of).sum::<Duration>()
+}
+
+/// The CPU time of the calling thread.
+pub(crate) fn of_this_thread() -> Duration {
+    of_thread(Path::new("/proc/thread-self"))
+}
+
+fn of_thread(directory: &Path) -> Duration {
+    let times = fs::read_to_string(directory.join("schedstat")).unwrap_or_default();
+    let nanos = times.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 /// The memory that a process and its children have in RAM, in bytes.

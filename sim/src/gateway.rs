@@ -117,7 +117,7 @@ impl Store for Through {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         self.near.update(side, now, decide).await
     }

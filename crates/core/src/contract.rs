@@ -272,7 +272,7 @@ fn step(
     now: u64,
     policy: &Policy,
 ) -> Outcome {
-    let decision = transition(&model.remove(side).unwrap_or_default(), input, at(now), policy);
+    let decision = transition(model.remove(side).unwrap_or_default(), input, at(now), policy);
     if !decision.next.is_empty() {
         model.insert(side.clone(), decision.next);
     }

@@ -1,7 +1,10 @@
 //! Who is meant: the conversation, its two sides, and one of several who may compose on a side.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::num::NonZeroU64;
+use std::sync::{Arc, LazyLock};
 
 use compact_str::CompactString;
 
@@ -26,6 +29,27 @@ impl User {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn address(&self) -> Address<'_> {
+        address(self.phone(), self)
+    }
+
+    /// The number behind a `+`, where it is one that is written in this way only. Fifteen digits are the most that E.164
+    /// has.
+    fn phone(&self) -> Option<Phone> {
+        let digits = self.0.strip_prefix('+')?.as_bytes();
+        if !(1..=15).contains(&digits.len()) || digits[0] == b'0' {
+            return None;
+        }
+        let number = digits.iter().try_fold(0, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+        });
+        Phone::new(number?)
+    }
+}
+
+fn address(phone: Option<Phone>, user: &User) -> Address<'_> {
+    phone.map_or(Address::Text(&user.0), Address::Phone)
 }
 
 impl fmt::Debug for User {
@@ -34,16 +58,50 @@ impl fmt::Debug for User {
     }
 }
 
-/// An agent and a user who talk over one channel of one tenant. Cheap to clone and to pass on.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Conversation(Arc<Parties>);
+/// An agent and a user who talk over one channel of one tenant. Cheap to clone, to pass on and to look up.
+#[derive(Clone)]
+pub struct Conversation(Arc<Known>);
 
-#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A conversation, with what is asked of it again and again on a signal's road.
+struct Known {
+    hash: u64,
+    line_hash: u64,
+    phone: Option<Phone>,
+    parties: Parties,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Parties {
     tenant: Name,
     channel: Name,
     agent: Name,
     user: User,
+}
+
+/// The digits of a phone number, as a number.
+pub(crate) type Phone = NonZeroU64;
+
+/// A user's address, taken apart: most are phone numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address<'t> {
+    Phone(Phone),
+    /// Whatever is no phone number.
+    Text(&'t str),
+}
+
+impl Hash for Address<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Phone(number) => state.write_u64(number.get()),
+            Self::Text(text) => text.hash(state),
+        }
+    }
+}
+
+/// A hash under a key that each process has anew: the names are chosen by strangers.
+pub(crate) fn hash_one(value: impl Hash) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(value)
 }
 
 impl Conversation {
@@ -54,37 +112,82 @@ impl Conversation {
         agent: impl Into<Name>,
         user: User,
     ) -> Self {
-        Self(Arc::new(Parties { tenant: tenant.into(), channel: channel.into(), agent: agent.into(), user }))
+        let parties = Parties { tenant: tenant.into(), channel: channel.into(), agent: agent.into(), user };
+        let line_hash = hash_one((&parties.tenant, &parties.channel, &parties.agent));
+        let phone = parties.user.phone();
+        let hash = hash_one((line_hash, address(phone, &parties.user)));
+        Self(Arc::new(Known { hash, line_hash, phone, parties }))
+    }
+
+    /// A hash of its line and its address.
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.hash
+    }
+
+    /// A hash of its tenant, channel and agent.
+    pub(crate) fn line_hash(&self) -> u64 {
+        self.0.line_hash
+    }
+
+    /// Its user's.
+    pub(crate) fn address(&self) -> Address<'_> {
+        address(self.0.phone, self.user())
     }
 
     /// Whose it is. Tenants see nothing of each other.
     #[must_use]
     pub fn tenant(&self) -> &Name {
-        &self.0.tenant
+        &self.0.parties.tenant
     }
 
     /// The channel it runs over, by default named after the door.
     #[must_use]
     pub fn channel(&self) -> &Name {
-        &self.0.channel
+        &self.0.parties.channel
     }
 
     /// The business side: an RCS agent, or a channel address.
     #[must_use]
     pub fn agent(&self) -> &Name {
-        &self.0.agent
+        &self.0.parties.agent
     }
 
     /// The end user's side.
     #[must_use]
     pub fn user(&self) -> &User {
-        &self.0.user
+        &self.0.parties.user
+    }
+}
+
+impl PartialEq for Conversation {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.hash == other.0.hash && self.0.parties == other.0.parties
+    }
+}
+
+impl Eq for Conversation {}
+
+impl PartialOrd for Conversation {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Conversation {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.parties.cmp(&other.0.parties)
+    }
+}
+
+impl Hash for Conversation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
     }
 }
 
 impl fmt::Debug for Conversation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parties { tenant, channel, agent, user } = &*self.0;
+        let Parties { tenant, channel, agent, user } = &self.0.parties;
         write!(f, "{tenant}/{channel}/{agent}/{user:?}")
     }
 }

@@ -130,8 +130,8 @@ pub type Changes = SmallVec<[Change; 1]>;
 
 /// Decides what `input` at `now` makes of `side`. What time alone brings about is settled first.
 #[must_use]
-pub fn transition(side: &SideState, input: &Input, now: Time, policy: &Policy) -> Decision {
-    let mut deciding = Deciding { next: side.clone(), changes: Changes::new(), now, policy };
+pub fn transition(side: SideState, input: &Input, now: Time, policy: &Policy) -> Decision {
+    let mut deciding = Deciding { next: side, changes: Changes::new(), now, policy };
     deciding.settle();
     let (verdict, speaker) = match input {
         Input::Say(utterance) => (deciding.hear(utterance), &utterance.participant),
@@ -162,7 +162,11 @@ impl Deciding<'_> {
         let now = self.now;
         self.stop(StopReason::Expired, |lease| lease.expires_at() <= now);
         for at in 0..self.next.leases.len() {
-            self.next.leases[at].claims.retain(|claim| claim.until > now);
+            let claims = &mut self.next.leases[at].claims;
+            // Nearly always the only one, which lives as its lease does.
+            if claims.len() > 1 {
+                claims.retain(|claim| claim.until > now);
+            }
             self.tell_if_due(at);
         }
         if self.next.leases.is_empty() && self.next.fence.as_ref().is_some_and(|fence| fence.forget_at <= now)
@@ -303,8 +307,10 @@ impl Deciding<'_> {
     }
 
     fn stop(&mut self, reason: StopReason, ends: impl Fn(&Lease) -> bool) -> Verdict {
+        if !self.next.leases.iter().any(&ends) {
+            return Verdict::Ignored(IgnoreReason::NothingLive);
+        }
         let now = self.now;
-        let before = self.next.leases.len();
         let changes = &mut self.changes;
         self.next.leases.retain(|lease| {
             let stops = ends(lease);
@@ -316,9 +322,6 @@ impl Deciding<'_> {
             }
             !stops
         });
-        if self.next.leases.len() == before {
-            return Verdict::Ignored(IgnoreReason::NothingLive);
-        }
         if let Some(fence) = &mut self.next.fence {
             fence.forget_at = now + self.policy.fence;
         }

@@ -192,7 +192,7 @@ impl<A: Audience + 'static> Store for RedisStore<A> {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&typingd_core::lease::SideState) -> Decision + Send + Sync,
+        decide: impl Fn(typingd_core::lease::SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         self.node.update(side, now, decide).await
     }

@@ -46,7 +46,7 @@ impl<A: Audience> Node<A> {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         let shard = self.keys.shard_of(&side.conversation);
         // Who waits for this node's own others says nothing about the server.
@@ -61,7 +61,7 @@ impl<A: Audience> Node<A> {
         mut cache: MutexGuard<'_, Cache>,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         let shard = &self.shards[number];
         let name = name_of(side);
@@ -72,7 +72,7 @@ impl<A: Audience> Node<A> {
             // One and the same for reading and for writing: what is not touched stays as it is.
             let shift = self.shift(number).ok_or(StoreError::Unavailable)?;
             let state = self.readable(number, read_state(&believed, shift));
-            let Decision { next, outcome, changes } = decide(&state);
+            let Decision { next, outcome, changes } = decide(state);
             let deadline = next.deadline();
             let written = write_state(&next, shift);
             let presence = match (believed.is_empty(), written.is_empty()) {

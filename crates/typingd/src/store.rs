@@ -159,7 +159,7 @@ impl Store for Sides {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         match self {
             Self::Memory(memory) => memory.update(side, now, decide).await,

@@ -152,7 +152,7 @@ impl Node {
     async fn decide_and_commit(
         &self,
         side: &Side,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         let number = shard_of(&side.conversation);
         let shard = &self.shards[number];
@@ -162,7 +162,7 @@ impl Node {
         for _ in 0..TRIES {
             let shift = self.shift(number).ok_or(StoreError::Unavailable)?;
             let state = shift.state_to_node(&believed);
-            let decision = spoilt(&self.world, &state, decide(&state));
+            let decision = spoilt(&self.world, &state, decide(state.clone()));
             let Decision { next, outcome, changes } = decision;
             let deadline = next.deadline();
             let written = shift.state_to_server(&next);
@@ -290,7 +290,7 @@ impl Store for SimRemote {
         &self,
         side: &Side,
         _now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         self.0.bounded(self.0.decide_and_commit(side, decide)).await
     }

@@ -1,12 +1,17 @@
 //! The store of a single machine: shards behind a mutex each, made for millions of leases.
 //!
 //! A conversation's two sides share a shard. A shard keeps its sides in a slab, finds them by hash, lists them by
-//! tenant, agent and user, and files their deadlines in one timing wheel. Start, extend and stop take constant time.
+//! agent and by user, and files their deadlines in one timing wheel. Start, extend and stop take constant time.
 //! A side's filing is left where it is when its deadline moves later, and looked at again when it comes out.
+//!
+//! What most sides have is kept in few bytes: an agent's names once for all its conversations ([`lines`]), a phone
+//! number as a number ([`address`]), a lease of one call as 24 bytes ([`state`]).
 
+mod address;
+mod lines;
 mod shard;
+mod state;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,25 +23,31 @@ use crate::transition::{Decision, Outcome};
 use shard::Shard;
 
 /// Enough that threads seldom meet; a power of two.
-const SHARDS: usize = 64;
+const SHARDS: usize = 128;
 
 /// Sides in this process's memory. They end with it.
 pub struct MemoryStore<F> {
     shards: Box<[Mutex<Shard>]>,
-    /// Keyed afresh for each store: the names are chosen by strangers.
-    hasher: RandomState,
     sides: AtomicUsize,
     capacity: usize,
     feed: F,
+}
+
+/// How much memory a store has taken, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// The sides: what they are called, what is live and until when, how they are found, and when they are due.
+    pub sides: usize,
+    /// What they are listed by: agents and users.
+    pub lookups: usize,
 }
 
 impl<F: Feed> MemoryStore<F> {
     /// An empty store that holds up to `capacity` sides and publishes to `feed`.
     #[must_use]
     pub fn new(capacity: usize, feed: F) -> Self {
-        let hasher = RandomState::new();
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(hasher.clone()))).collect();
-        Self { shards, hasher, sides: AtomicUsize::new(0), capacity, feed }
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, sides: AtomicUsize::new(0), capacity, feed }
     }
 
     /// How many sides it remembers now, with a lease or a fence.
@@ -45,10 +56,14 @@ impl<F: Feed> MemoryStore<F> {
         self.sides.load(Ordering::Relaxed)
     }
 
-    fn place_of(&self, conversation: &Conversation) -> (u64, usize) {
-        let hash = self.hasher.hash_one(conversation);
-        // The table below uses the top and the bottom bits; the middle ones choose the shard.
-        (hash, (hash >> 32) as usize % SHARDS)
+    /// How much memory it has taken.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        let of_shards = (0..SHARDS).map(|number| self.lock(number).footprint());
+        of_shards.fold(Footprint::default(), |all, [sides, lookups]| Footprint {
+            sides: all.sides + sides,
+            lookups: all.lookups + lookups,
+        })
     }
 
     fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
@@ -56,18 +71,18 @@ impl<F: Feed> MemoryStore<F> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn commit(&self, side: &Side, decide: impl Fn(&SideState) -> Decision) -> Result<Outcome, StoreError> {
-        let (hash, number) = self.place_of(&side.conversation);
+    fn commit(&self, side: &Side, decide: impl Fn(SideState) -> Decision) -> Result<Outcome, StoreError> {
+        let number = shard_of(&side.conversation);
         let mut shard = self.lock(number);
-        let slot = shard.find(hash, side);
+        let slot = shard.find(&side.conversation, side.role);
         let decision = match slot {
-            Some(slot) => decide(&shard.entries[slot as usize].state),
-            None => decide(&SideState::default()),
+            Some(slot) => decide(shard.state(slot)),
+            None => decide(SideState::default()),
         };
         let deadline = decision.next.deadline();
         let presence = match (slot, decision.next.is_empty()) {
             (Some(slot), true) => {
-                shard.remove(slot);
+                shard.remove(&side.conversation, slot);
                 self.sides.fetch_sub(1, Ordering::Relaxed);
                 Presence::Vanished
             }
@@ -81,7 +96,7 @@ impl<F: Feed> MemoryStore<F> {
                     self.sides.fetch_sub(1, Ordering::Relaxed);
                     return Err(StoreError::Full);
                 }
-                shard.insert(hash, side.clone(), decision.next);
+                shard.insert(side, decision.next);
                 Presence::Appeared
             }
         };
@@ -112,20 +127,15 @@ impl<F: Feed> MemoryStore<F> {
 
     fn list(&self, scope: &Scope, now: Time, limit: usize) -> Listing {
         let conversation = scope.as_conversation();
-        let (first, count) = match &conversation {
-            Some(conversation) => (self.place_of(conversation).1, 1),
-            None => (0, SHARDS),
-        };
+        let (first, count) = conversation.as_ref().map_or((0, SHARDS), |one| (shard_of(one), 1));
         let mut listing = Listing::default();
         let mut sequences = Vec::with_capacity(count);
         for number in first..first + count {
             let shard = self.lock(number);
             sequences.push(shard.sequence);
             match &conversation {
-                Some(conversation) => {
-                    shard.list_one(self.place_of(conversation).0, conversation, now, limit, &mut listing)
-                }
-                None => shard.list(scope, now, limit, &mut listing),
+                Some(conversation) => shard.list_one(conversation, now, limit, &mut listing),
+                None => shard.list_scope(scope, now, limit, &mut listing),
             }
             if listing.cut {
                 break;
@@ -136,12 +146,17 @@ impl<F: Feed> MemoryStore<F> {
     }
 }
 
+/// Where a conversation is. A shard's own table uses the top and the bottom bits.
+fn shard_of(conversation: &Conversation) -> usize {
+    (conversation.hash() >> 32) as usize % SHARDS
+}
+
 impl<F: Feed> Store for MemoryStore<F> {
     async fn update(
         &self,
         side: &Side,
         _now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         self.commit(side, decide)
     }
@@ -195,7 +210,7 @@ mod tests {
                     is_local: false,
                 };
                 let next = SideState { leases, fence: None };
-                let decide = |_: &SideState| Decision {
+                let decide = |_: SideState| Decision {
                     next: next.clone(),
                     outcome: outcome.clone(),
                     changes: crate::transition::Changes::new(),
@@ -203,7 +218,7 @@ mod tests {
                 store.commit(&side, decide).unwrap();
             }
         }
-        let shard = store.lock(store.place_of(&conversation).1);
+        let shard = store.lock(shard_of(&conversation));
         assert!(shard.entries.is_empty() && shard.wheel.len() <= STALE, "{}", shard.wheel.len());
     }
 }

@@ -27,7 +27,7 @@ pub trait Store: Send + Sync {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Takes up to `limit` sides whose deadline has come. The caller updates each: only then is its next deadline kept.

@@ -13,7 +13,7 @@ const LEVELS: usize = 6;
 const SLOTS: usize = 64;
 const BITS: u32 = 6;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Wheel {
     /// Everything before has been taken out.
     now: u64,
@@ -21,25 +21,28 @@ pub(crate) struct Wheel {
     len: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Level {
     occupied: u64,
-    slots: [Vec<Filed>; SLOTS],
+    /// None at all until the first filing.
+    slots: Box<[Vec<Filed>]>,
 }
 
+/// The moment that a number was filed under, in four bytes: it says when among those that are still ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark(u32);
+
+/// How far ahead is far enough: what is farther comes out then, and can be filed again.
+const HORIZON: u64 = u32::MAX as u64 / 2;
+
 /// A number and the moment it was filed under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Filed {
-    pub(crate) at: Time,
+    pub(crate) mark: Mark,
     pub(crate) number: u32,
 }
 
 impl Wheel {
-    pub(crate) fn new() -> Self {
-        let level = || Level { occupied: 0, slots: std::array::from_fn(|_| Vec::new()) };
-        Self { now: 0, levels: std::array::from_fn(|_| level()), len: 0 }
-    }
-
     /// How many filings it holds.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -47,13 +50,27 @@ impl Wheel {
 
     /// Forgets every filing.
     pub(crate) fn clear(&mut self) {
-        *self = Self { now: self.now, ..Self::new() };
+        *self = Self { now: self.now, ..Self::default() };
     }
 
     /// Files `number` under `at`. A moment that has passed is as good as the present one.
-    pub(crate) fn file(&mut self, at: Time, number: u32) {
+    pub(crate) fn file(&mut self, at: Time, number: u32) -> Mark {
+        let at = at.as_millis().clamp(self.now, self.now.saturating_add(HORIZON));
+        let mark = Mark(at as u32);
         self.len += 1;
-        self.place(Filed { at, number });
+        self.place(Filed { mark, number });
+        mark
+    }
+
+    /// The moment that a mark stands for, while what is filed under it has not come out.
+    pub(crate) fn moment(&self, mark: Mark) -> Time {
+        Time::from_millis(self.now + u64::from(mark.0.wrapping_sub(self.now as u32)))
+    }
+
+    /// Bytes taken.
+    pub(crate) fn footprint(&self) -> usize {
+        let slots = self.levels.iter().flat_map(|level| &level.slots);
+        slots.map(|slot| size_of::<Vec<Filed>>() + slot.capacity() * size_of::<Filed>()).sum()
     }
 
     /// Takes out one number filed under `to` or earlier; call it until it gives nothing.
@@ -87,13 +104,16 @@ impl Wheel {
     }
 
     fn place(&mut self, filed: Filed) {
-        let horizon = self.now.saturating_add((1 << (BITS * LEVELS as u32)) - 1);
-        let at = filed.at.as_millis().clamp(self.now, horizon);
+        let at = self.moment(filed.mark).as_millis();
         let differing = (self.now ^ at) | (SLOTS as u64 - 1);
         let level = (((u64::BITS - 1 - differing.leading_zeros()) / BITS) as usize).min(LEVELS - 1);
         let slot = (at >> (BITS * level as u32)) as usize % SLOTS;
-        self.levels[level].slots[slot].push(filed);
-        self.levels[level].occupied |= 1 << slot;
+        let level = &mut self.levels[level];
+        if level.slots.is_empty() {
+            level.slots = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
+        }
+        level.slots[slot].push(filed);
+        level.occupied |= 1 << slot;
     }
 
     /// The occupied slot whose time comes first, with the moment it starts at.
@@ -125,8 +145,8 @@ mod tests {
 
     #[test]
     fn a_number_comes_out_at_its_moment_and_not_before() {
-        for at in [0, 1, 63, 64, 65, 4_095, 4_096, 262_144, 20_000, 3_600_000, 70_000_000_000] {
-            let mut wheel = Wheel::new();
+        for at in [0, 1, 63, 64, 65, 4_095, 4_096, 262_144, 20_000, 3_600_000, HORIZON] {
+            let mut wheel = Wheel::default();
             wheel.file(Time::from_millis(at), 7);
             if at > 0 {
                 assert_eq!(drain(&mut wheel, at - 1), [], "{at}");
@@ -136,10 +156,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_too_far_ahead_comes_out_to_be_filed_again() {
+        let mut wheel = Wheel::default();
+        drain(&mut wheel, 1_000);
+        wheel.file(Time::MAX, 7);
+        assert_eq!(drain(&mut wheel, HORIZON + 999), []);
+        assert_eq!(drain(&mut wheel, HORIZON + 1_000), [7]);
+    }
+
     proptest! {
         #[test]
         fn it_agrees_with_a_sorted_list(steps in prop::collection::vec((0_u64..5_000_000, 0_u64..300_000), 1..200)) {
-            let (mut wheel, mut list, mut now) = (Wheel::new(), Vec::new(), 0);
+            let (mut wheel, mut list, mut now) = (Wheel::default(), Vec::new(), 0);
             for (number, (ahead, step)) in (0..).zip(steps) {
                 wheel.file(Time::from_millis(now + ahead), number);
                 list.push((now + ahead, number));
@@ -153,7 +182,7 @@ mod tests {
 
         #[test]
         fn a_long_uptime_changes_nothing(start in 0_u64..(1 << 40), ahead in 0_u64..100_000) {
-            let mut wheel = Wheel::new();
+            let mut wheel = Wheel::default();
             drain(&mut wheel, start);
             wheel.file(Time::from_millis(start + ahead), 1);
             if ahead > 0 {

@@ -56,7 +56,7 @@ impl Store for Far {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         *self.asked.lock().unwrap() += 1;
         if self.is_away.load(Ordering::Relaxed) {

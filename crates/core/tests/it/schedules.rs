@@ -81,7 +81,7 @@ struct World {
 
 impl World {
     fn apply(&mut self, input: &Input) -> Decision {
-        let decision = transition(&self.side, input, self.now, &self.policy);
+        let decision = transition(self.side.clone(), input, self.now, &self.policy);
         self.side = decision.next.clone();
         for change in &decision.changes {
             let who = change.lease.participant.clone();

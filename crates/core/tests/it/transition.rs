@@ -140,7 +140,7 @@ impl Player {
     }
 
     fn apply(&mut self, input: &Input, now: Time) -> String {
-        let decision = transition(&self.side, input, now, &self.policy);
+        let decision = transition(self.side.clone(), input, now, &self.policy);
         self.told.extend(decision.changes.iter().map(|change| telling(change, now)));
         self.side = decision.next;
         let mut answer = match decision.outcome.verdict {

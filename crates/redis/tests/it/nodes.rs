@@ -37,7 +37,7 @@ async fn of_two_nodes_that_race_no_update_is_lost_and_both_are_told_the_same() {
         for round in 0..300 {
             let now = node.clock.now();
             let side = &sides[(first + round) % sides.len()];
-            match node.store.update(side, now, |state| one_more(state, now)).await {
+            match node.store.update(side, now, |state| one_more(&state, now)).await {
                 Ok(_) => done += 1,
                 Err(error) => assert_eq!(error, StoreError::Unavailable),
             }

@@ -38,7 +38,7 @@ impl Aside {
         policy: &Policy,
     ) -> Decision {
         // What has lapsed there comes back as a beginning: others have let it go by themselves.
-        let Decision { mut next, mut changes, .. } = transition(stored, &Input::Lapse, now, policy);
+        let Decision { mut next, mut changes, .. } = transition(stored.clone(), &Input::Lapse, now, policy);
         next.leases.retain(|lease| {
             let by = ended.iter().find(|ended| ended.ends(lease));
             let Some(by) = by else { return true };
@@ -66,7 +66,7 @@ impl Aside {
             }
         }
         keep_fence(&mut next, here, policy);
-        let Decision { next, changes: settled, .. } = transition(&next, &Input::Lapse, now, policy);
+        let Decision { next, changes: settled, .. } = transition(next, &Input::Lapse, now, policy);
         changes.extend(settled);
         let outcome = Outcome {
             verdict: Verdict::Ignored(IgnoreReason::NothingLive),

@@ -88,7 +88,7 @@ impl Ended {
 
 /// Whose typing an input ends that made this decision here, also where nothing is known of it: what it did, and what it
 /// would do to leases that nobody has.
-pub(super) fn ended_by(decide: impl Fn(&SideState) -> Decision, made: &Decision, now: Time) -> Vec<Ended> {
+pub(super) fn ended_by(decide: impl Fn(SideState) -> Decision, made: &Decision, now: Time) -> Vec<Ended> {
     if made.outcome.verdict == Verdict::Ignored(IgnoreReason::Duplicate) {
         return Vec::new();
     }
@@ -98,7 +98,7 @@ pub(super) fn ended_by(decide: impl Fn(&SideState) -> Decision, made: &Decision,
         said.map(|ended| Ended { is_said: true, ..ended }).collect()
     };
     let mut ended = said(&made.changes);
-    let would = said(&decide(&nobodys(None)).changes);
+    let would = said(&decide(nobodys(None)).changes);
     let would_end = |name: Option<&str>| {
         would
             .iter()
@@ -111,7 +111,7 @@ pub(super) fn ended_by(decide: impl Fn(&SideState) -> Decision, made: &Decision,
         _ => {}
     }
     ended.dedup();
-    if said(&decide(&nobodys(Some(u64::MAX))).changes).is_empty() {
+    if said(&decide(nobodys(Some(u64::MAX))).changes).is_empty() {
         ended.iter_mut().for_each(|ended| ended.up_to = made.next.last_turn());
     }
     ended

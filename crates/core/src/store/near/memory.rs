@@ -75,13 +75,13 @@ impl Local {
     /// let it go by themselves.
     pub(super) fn decide(
         &self,
-        stored: &SideState,
+        stored: SideState,
         now: Time,
-        decide: impl FnOnce(&SideState) -> Decision,
+        decide: impl FnOnce(SideState) -> Decision,
     ) -> Decision {
         let mut here = stored.clone();
         self.extend(&mut here, now);
-        let mut decision = decide(&here);
+        let mut decision = decide(here);
         for change in &mut decision.changes {
             let mut known = stored.leases.iter();
             let known = known.find(|known| known.participant == change.lease.participant);
@@ -244,12 +244,12 @@ impl<A: Audience> NodeMemory<A> {
         shard: usize,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision,
+        decide: impl Fn(SideState) -> Decision,
     ) -> Option<Outcome> {
         let mut table = self.lock(shard);
         let entry = table.get(side).filter(|entry| entry.is_exact && entry.aside.is_none())?;
         let here = entry.here(now);
-        let Decision { next, outcome, changes } = decide(&here);
+        let Decision { next, outcome, changes } = decide(here.clone());
         if !changes.is_empty() {
             return None;
         }
@@ -313,19 +313,18 @@ impl<A: Audience> NodeMemory<A> {
         side: &Side,
         now: Time,
         policy: &Policy,
-        decide: impl Fn(&SideState) -> Decision,
+        decide: impl Fn(SideState) -> Decision,
     ) -> Result<Outcome, StoreError> {
         let mut table = self.lock(shard);
         if table.get(side).is_none() && table.len() >= self.room {
             return Err(StoreError::Unavailable);
         }
         let here = table.get(side).map(|entry| entry.here(now)).unwrap_or_default();
-        let made = decide(&here);
+        let made = decide(here.clone());
         let said = ended_by(&decide, &made, now);
         let Decision { next, outcome, mut changes } = made;
         // What time alone brings about comes about in the store, too.
-        let is_more_than_time =
-            next != transition(&here, &Input::Lapse, now, policy).next || !said.is_empty();
+        let is_more_than_time = next != transition(here, &Input::Lapse, now, policy).next || !said.is_empty();
         let deadline = next.deadline();
         self.change(&mut table, side, |entry| {
             if is_more_than_time || !entry.pending.is_empty() {

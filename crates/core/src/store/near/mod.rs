@@ -110,7 +110,7 @@ impl<R: Remote, A: Audience> NearStore<R, A> {
         let local = self.memory.begin_settling(shard, side, now);
         let committed = Mutex::new(None);
         let result = self.remote.update(side, now, |stored| {
-            let decision = local.decide(stored, now, |here| local.reconcile(here, now, &self.policy));
+            let decision = local.decide(stored, now, |here| local.reconcile(&here, now, &self.policy));
             let made = Made { next: decision.next.clone(), count: self.memory.count() };
             *committed.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
             decision
@@ -130,7 +130,7 @@ impl<R: Remote, A: Audience> NearStore<R, A> {
         error: StoreError,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision,
+        decide: impl Fn(SideState) -> Decision,
     ) -> Result<Outcome, StoreError> {
         if error != StoreError::Unavailable || self.when_away == WhenAway::Refuse {
             return Err(error);
@@ -158,7 +158,7 @@ impl<R: Remote, A: Audience> Store for NearStore<R, A> {
         &self,
         side: &Side,
         now: Time,
-        decide: impl Fn(&SideState) -> Decision + Send + Sync,
+        decide: impl Fn(SideState) -> Decision + Send + Sync,
     ) -> Result<Outcome, StoreError> {
         let shard = self.remote.shard_of(&side.conversation);
         if self.remote.hears(shard)

@@ -1,0 +1,207 @@
+//! The engine alone: what a lease takes, what each operation costs, and how late an end is told.
+
+mod lateness;
+mod population;
+
+use std::hint::black_box;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use typingd_core::store::memory::MemoryStore;
+use typingd_core::store::{Commit, Feed};
+use typingd_core::{Engine, Policy, Side, Signal, Time};
+
+use super::Effort;
+use crate::cpu;
+use crate::plot::{self, Bar};
+use crate::stats::{median, number};
+use crate::table::Table;
+use population::{Population, say, settle};
+
+/// Nobody listens.
+struct Nobody;
+
+impl Feed for Nobody {
+    fn publish(&self, commit: Commit) {
+        black_box(&commit);
+    }
+}
+
+type Bare = Engine<MemoryStore<Nobody>>;
+
+/// How many operations are timed together: the clock costs as much as one of them.
+const BATCH: u64 = 100;
+
+const MILLION: u64 = 1_000_000;
+
+pub(super) fn run(effort: Effort) -> Result<String> {
+    let is_full = effort.rounds > 1;
+    let live = if is_full { MILLION } else { MILLION / 10 };
+    // Measured alone, before anything else has made room in the heap.
+    let mut table = Table::new(&["", "1 M live", "bound", "10 M live"]);
+    let one = on_server_core(move || measure(live))?;
+    let ten = if is_full { Some(on_server_core(|| measure(10 * MILLION))?) } else { None };
+    let cell = |of: fn(&Measured) -> f64| ten.as_ref().map_or("–".to_owned(), |ten| number(of(ten)));
+    let mut bars = Vec::new();
+    let rows: [(&str, fn(&Measured) -> f64, &str); 10] = [
+        ("start, ns", |m| m.start, "250"),
+        ("extend, ns", |m| m.extend, "250"),
+        ("stop, ns", |m| m.stop, "250"),
+        ("expire, ns", |m| m.expire, "250"),
+        ("the slowest single start, ms", |m| m.slowest_start, "5"),
+        ("the longest look for what is due, ms", |m| m.longest_look, "5"),
+        ("bytes of a lease, names included", |m| m.bytes, "80"),
+        ("bytes of its look-ups, beside", |m| m.lookups, "–"),
+        ("all that is resident, bytes a lease", |m| m.resident, "–"),
+        ("leases, millions", |m| m.live as f64 / MILLION as f64, "–"),
+    ];
+    for (name, of, bound) in rows {
+        table.row([name.to_owned(), number(of(&one)), bound.to_owned(), cell(of)]);
+        if bound == "250" {
+            bars.push(Bar { name: name.to_owned(), value: of(&one), is_ours: true });
+        }
+    }
+    let plot = plot::bars("engine", "One operation of the engine at a million leases", "ns", &bars)?;
+    let scaling = scaling(if is_full { 5 } else { 1 }, live)?;
+    let lateness = lateness::run(live, effort)?;
+    Ok(format!(
+        "{plot}\n{table}\nTwo cores do {} times what one does, with a start, three extensions and a stop of random \
+         conversations.\n\n{lateness}",
+        number(scaling),
+    ))
+}
+
+/// What was measured with so many leases.
+struct Measured {
+    live: u64,
+    start: f64,
+    extend: f64,
+    stop: f64,
+    expire: f64,
+    slowest_start: f64,
+    longest_look: f64,
+    bytes: f64,
+    lookups: f64,
+    resident: f64,
+}
+
+/// On a thread of its own on the servers' core, which nobody else uses meanwhile.
+fn on_server_core<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let worker = thread::spawn(move || {
+        cpu::pin(cpu::SERVER)?;
+        anyhow::Ok(work())
+    });
+    worker.join().expect("a measurement does not panic")
+}
+
+fn engine(live: u64) -> Bare {
+    let capacity = usize::try_from(live).unwrap_or(usize::MAX).saturating_mul(2);
+    Engine::new(MemoryStore::new(capacity, Nobody), Policy::default())
+}
+
+fn measure(live: u64) -> Measured {
+    let population = Population::new(live);
+    let before = cpu::resident(std::process::id());
+    let engine = engine(live);
+    let mut random = 1;
+    let start_at = Time::from_millis(1_000);
+    let ttl = Signal::Composing { ttl: Duration::from_secs(20) };
+    let mut slowest = Duration::ZERO;
+    for batch in population.in_order() {
+        for side in batch {
+            let began = Instant::now();
+            say(&engine, &side, ttl, start_at);
+            slowest = slowest.max(began.elapsed());
+        }
+    }
+    let resident = cpu::resident(std::process::id()).saturating_sub(before) as f64 / live as f64;
+    let footprint = engine.store().footprint();
+    let rounds = 3_000;
+    let mut at_random = |now: u64, signal: Signal| {
+        let times = (0..rounds).map(|_| {
+            let sides = population.at_random(&mut random, BATCH);
+            time(&sides, |side| say(&engine, side, signal, Time::from_millis(now)))
+        });
+        median(times.collect())
+    };
+    let extend = at_random(1_001, ttl);
+    let (mut stops, mut starts) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let sides = population.at_random(&mut random, BATCH);
+        stops.push(time(&sides, |side| say(&engine, side, Signal::Paused, Time::from_millis(1_002))));
+        starts.push(time(&sides, |side| say(&engine, side, ttl, Time::from_millis(1_002))));
+    }
+    let mut expires = Vec::new();
+    let mut longest_look = Duration::ZERO;
+    // All that began in one millisecond ends in one, which is the worst there is.
+    let end = Time::from_millis(60_000);
+    loop {
+        let began = Instant::now();
+        let due = population::due(&engine, end);
+        let looked = began.elapsed();
+        longest_look = longest_look.max(looked);
+        if due.is_empty() {
+            break;
+        }
+        let settled = time(&due, |side| settle(&engine, side, end));
+        expires.push(settled + looked.as_secs_f64() * 1e9 / due.len() as f64);
+    }
+    Measured {
+        live,
+        start: median(starts),
+        extend,
+        stop: median(stops),
+        expire: median(expires),
+        slowest_start: slowest.as_secs_f64() * 1e3,
+        longest_look: longest_look.as_secs_f64() * 1e3,
+        bytes: footprint.sides as f64 / live as f64,
+        lookups: footprint.lookups as f64 / live as f64,
+        resident,
+    }
+}
+
+/// Nanoseconds for each.
+fn time(sides: &[Side], mut one: impl FnMut(&Side)) -> f64 {
+    let began = Instant::now();
+    sides.iter().for_each(&mut one);
+    began.elapsed().as_secs_f64() * 1e9 / sides.len() as f64
+}
+
+/// How much more two cores do than one.
+fn scaling(rounds: usize, live: u64) -> Result<f64> {
+    let engine = Arc::new(engine(live));
+    let population = Arc::new(Population::new(live));
+    let ttl = Signal::Composing { ttl: Duration::from_secs(60) };
+    for batch in population.in_order() {
+        batch.iter().for_each(|side| say(&engine, side, ttl, Time::from_millis(1_000)));
+    }
+    let rate = |cores: &[usize], seed: u64| -> Result<f64> {
+        let barrier = Arc::new(Barrier::new(cores.len()));
+        let workers = cores.iter().map(|&core| {
+            let (engine, population, barrier) = (engine.clone(), population.clone(), barrier.clone());
+            thread::spawn(move || {
+                cpu::pin(core)?;
+                let mut random = seed * 7 + core as u64 + 1;
+                let mut took = 0.0;
+                for _ in 0..2_000 {
+                    let sides = population.at_random(&mut random, BATCH);
+                    barrier.wait();
+                    took += time(&sides, |side| {
+                        say(&engine, side, Signal::Paused, Time::from_millis(1_001));
+                        (0..4).for_each(|_| say(&engine, side, ttl, Time::from_millis(1_001)));
+                    });
+                }
+                anyhow::Ok(1.0 / took)
+            })
+        });
+        let workers: Vec<_> = workers.collect();
+        workers.into_iter().map(|worker| worker.join().expect("a measurement does not panic")).sum()
+    };
+    let ratios = (0..rounds as u64).map(|round| {
+        let one = rate(&[cpu::SERVER], round)?;
+        Ok(rate(&[cpu::SERVER, cpu::LOAD], round)? / one)
+    });
+    Ok(median(ratios.collect::<Result<Vec<_>>>()?))
+}
