@@ -7,6 +7,8 @@
 //! Nothing is ever taken out early: whoever files a number again under another moment must know the older filing when
 //! it comes out. That is what makes an extension free.
 
+use std::num::NonZeroU32;
+
 use crate::time::Time;
 
 const LEVELS: usize = 6;
@@ -29,8 +31,8 @@ struct Level {
 }
 
 /// The moment that a number was filed under, in four bytes: it says when among those that are still ahead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark(u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(NonZeroU32);
 
 /// How far ahead is far enough: what is farther comes out then, and can be filed again.
 const HORIZON: u64 = u32::MAX as u64 / 2;
@@ -56,7 +58,8 @@ impl Wheel {
     /// Files `number` under `at`. A moment that has passed is as good as the present one.
     pub(crate) fn file(&mut self, at: Time, number: u32) -> Mark {
         let at = at.as_millis().clamp(self.now, self.now.saturating_add(HORIZON));
-        let mark = Mark(at as u32);
+        // Once in seven weeks it is a millisecond later.
+        let mark = Mark(NonZeroU32::new(at as u32).unwrap_or(NonZeroU32::MIN));
         self.len += 1;
         self.place(Filed { mark, number });
         mark
@@ -64,7 +67,7 @@ impl Wheel {
 
     /// The moment that a mark stands for, while what is filed under it has not come out.
     pub(crate) fn moment(&self, mark: Mark) -> Time {
-        Time::from_millis(self.now + u64::from(mark.0.wrapping_sub(self.now as u32)))
+        Time::from_millis(self.now + u64::from(mark.0.get().wrapping_sub(self.now as u32)))
     }
 
     /// Bytes taken.
@@ -145,14 +148,22 @@ mod tests {
 
     #[test]
     fn a_number_comes_out_at_its_moment_and_not_before() {
-        for at in [0, 1, 63, 64, 65, 4_095, 4_096, 262_144, 20_000, 3_600_000, HORIZON] {
+        for at in [1, 63, 64, 65, 4_095, 4_096, 262_144, 20_000, 3_600_000, HORIZON] {
             let mut wheel = Wheel::default();
             wheel.file(Time::from_millis(at), 7);
-            if at > 0 {
-                assert_eq!(drain(&mut wheel, at - 1), [], "{at}");
-            }
+            assert_eq!(drain(&mut wheel, at - 1), [], "{at}");
             assert_eq!(drain(&mut wheel, at), [7], "{at}");
             assert_eq!(wheel.next(), None);
+        }
+    }
+
+    #[test]
+    fn once_in_seven_weeks_a_moment_has_no_mark_and_is_a_millisecond_later() {
+        for at in [0, 1 << 32] {
+            let mut wheel = Wheel::default();
+            drain(&mut wheel, at);
+            wheel.file(Time::from_millis(at), 7);
+            assert_eq!([drain(&mut wheel, at), drain(&mut wheel, at + 1)], [vec![], vec![7]]);
         }
     }
 
@@ -168,7 +179,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_agrees_with_a_sorted_list(steps in prop::collection::vec((0_u64..5_000_000, 0_u64..300_000), 1..200)) {
-            let (mut wheel, mut list, mut now) = (Wheel::default(), Vec::new(), 0);
+            let (mut wheel, mut list, mut now) = (Wheel::default(), Vec::new(), 1);
             for (number, (ahead, step)) in (0..).zip(steps) {
                 wheel.file(Time::from_millis(now + ahead), number);
                 list.push((now + ahead, number));
@@ -181,7 +192,7 @@ mod tests {
         }
 
         #[test]
-        fn a_long_uptime_changes_nothing(start in 0_u64..(1 << 40), ahead in 0_u64..100_000) {
+        fn a_long_uptime_changes_nothing(start in 1_u64..(1 << 40), ahead in 0_u64..100_000) {
             let mut wheel = Wheel::default();
             drain(&mut wheel, start);
             wheel.file(Time::from_millis(start + ahead), 1);

@@ -1,44 +1,53 @@
-//! A user's address in eight bytes.
+//! A user's address, and which side is meant, in eight bytes.
 
 use compact_str::{CompactString, format_compact};
 use slab::Slab;
 
-use crate::conversation::{Address, Phone, User};
+use crate::conversation::{Address, Phone, Role, User};
 
-/// A user as a side keeps it: a phone number, or the place of a text.
-#[derive(Clone, Copy)]
-pub(super) struct Kept(u64);
+/// Who composes: a phone number, or the place of a text, and whether it is the user's side or the agent's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Who(u64);
 
-/// No phone number has this bit.
+/// No phone number has these bits.
 const IS_TEXT: u64 = 1 << 63;
+const IS_USER: u64 = 1 << 62;
 
 /// The addresses that are no phone numbers, one for each side that has one.
 #[derive(Default)]
 pub(super) struct Texts(Slab<CompactString>);
 
 impl Texts {
-    pub(super) fn keep(&mut self, address: Address<'_>) -> Kept {
+    pub(super) fn keep(&mut self, address: Address<'_>, role: Role) -> Who {
+        let address = match address {
+            Address::Phone(number) => number.get(),
+            Address::Text(text) => IS_TEXT | self.0.insert(text.into()) as u64,
+        };
+        Who(address | side(role))
+    }
+
+    pub(super) fn forget(&mut self, who: Who) {
+        if let Some(at) = who.text() {
+            self.0.remove(at);
+        }
+    }
+
+    pub(super) fn is(&self, who: Who, address: Address<'_>, role: Role) -> bool {
         match address {
-            Address::Phone(number) => Kept(number.get()),
-            Address::Text(text) => Kept(IS_TEXT | self.0.insert(text.into()) as u64),
+            Address::Phone(number) => who.0 == number.get() | side(role),
+            Address::Text(_) => who.role() == role && self.address(who) == address,
         }
     }
 
-    pub(super) fn forget(&mut self, kept: Kept) {
-        if kept.0 & IS_TEXT != 0 {
-            self.0.remove(kept.place());
+    pub(super) fn address(&self, who: Who) -> Address<'_> {
+        match (who.text(), Phone::new(who.0 & !IS_USER)) {
+            (None, Some(number)) => Address::Phone(number),
+            (at, _) => Address::Text(at.map_or("", |at| &self.0[at])),
         }
     }
 
-    pub(super) fn address(&self, kept: Kept) -> Address<'_> {
-        match Phone::new(kept.0).filter(|_| kept.0 & IS_TEXT == 0) {
-            Some(number) => Address::Phone(number),
-            None => Address::Text(&self.0[kept.place()]),
-        }
-    }
-
-    pub(super) fn user(&self, kept: Kept) -> User {
-        match self.address(kept) {
+    pub(super) fn user(&self, who: Who) -> User {
+        match self.address(who) {
             Address::Phone(number) => User::new(format_compact!("+{number}")),
             Address::Text(text) => User::new(text),
         }
@@ -47,14 +56,24 @@ impl Texts {
     /// Bytes taken.
     pub(super) fn footprint(&self) -> usize {
         let long = self.0.iter().map(|(_, text)| if text.is_heap_allocated() { text.capacity() } else { 0 });
-        self.0.capacity() * size_of::<(usize, CompactString)>() + long.sum::<usize>()
+        self.0.capacity() * size_of::<Option<CompactString>>() + long.sum::<usize>()
     }
 }
 
-impl Kept {
-    /// Of its text.
-    fn place(self) -> usize {
-        (self.0 & !IS_TEXT) as usize
+impl Who {
+    pub(super) fn role(self) -> Role {
+        if self.0 & IS_USER == 0 { Role::Agent } else { Role::User }
+    }
+
+    fn text(self) -> Option<usize> {
+        (self.0 & IS_TEXT != 0).then_some((self.0 & !IS_TEXT & !IS_USER) as usize)
+    }
+}
+
+fn side(role: Role) -> u64 {
+    match role {
+        Role::Agent => 0,
+        Role::User => IS_USER,
     }
 }
 
@@ -81,9 +100,15 @@ mod tests {
             "visitor-7f3a",
         ] {
             let user = User::new(text);
-            let kept = texts.keep(user.address());
-            assert!(texts.user(kept) == user && texts.address(kept) == user.address(), "{text}");
-            texts.forget(kept);
+            for role in Role::BOTH {
+                let who = texts.keep(user.address(), role);
+                assert!(texts.user(who) == user && who.role() == role, "{text}");
+                assert!(
+                    Role::BOTH.iter().all(|&other| texts.is(who, user.address(), other) == (other == role))
+                );
+                assert!(!texts.is(who, User::new("+1415").address(), role), "{text}");
+                texts.forget(who);
+            }
         }
         assert_eq!(texts.0.len(), 0);
     }

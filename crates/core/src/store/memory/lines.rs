@@ -26,6 +26,8 @@ pub(super) struct Line {
 #[derive(Default)]
 pub(super) struct Lines {
     lines: Slab<Line>,
+    /// The hash of each, close together: this is all that is looked at where a side is looked for.
+    hashes: Vec<u64>,
     by_names: HashTable<u32>,
     /// By tenant, and by agent.
     indexes: [Index; 2],
@@ -38,11 +40,6 @@ type Key = (Name, Name);
 type Index = HashMap<Key, Vec<u32>>;
 
 impl Line {
-    /// As [`Conversation::line_hash`].
-    pub(super) fn hash(&self) -> u64 {
-        self.hash
-    }
-
     pub(super) fn tenant(&self) -> &Name {
         &self.tenant
     }
@@ -76,6 +73,11 @@ impl Line {
 }
 
 impl Lines {
+    /// The hash of a line's names.
+    pub(super) fn hash(&self, line: u32) -> u64 {
+        self.hashes[line as usize]
+    }
+
     pub(super) fn get(&self, line: u32) -> &Line {
         &self.lines[line as usize]
     }
@@ -104,6 +106,9 @@ impl Lines {
             places: [0; 2],
         };
         let keys = line.keys();
+        let number = self.lines.vacant_key();
+        self.hashes.resize(self.hashes.len().max(number + 1), 0);
+        self.hashes[number] = hash;
         let number = u32::try_from(self.lines.insert(line)).expect("a shard holds fewer than 2^32 sides");
         self.by_names.insert_unique(hash, number, |&line| self.lines[line as usize].hash);
         for (which, (index, key)) in self.indexes.iter_mut().zip(keys).enumerate() {
@@ -171,7 +176,10 @@ impl Lines {
             index.capacity() * size_of::<(Key, Vec<u32>)>() + lists.sum::<usize>()
         };
         [
-            self.lines.capacity() * size_of::<Line>() + self.by_names.allocation_size() + called,
+            self.lines.capacity() * size_of::<Line>()
+                + self.hashes.capacity() * size_of::<u64>()
+                + self.by_names.allocation_size()
+                + called,
             composing.sum::<usize>() + self.indexes.iter().map(index).sum::<usize>(),
         ]
     }

@@ -5,9 +5,9 @@ use slab::Slab;
 
 use super::super::wheel::{Mark, Wheel};
 use super::super::{Due, Listing};
-use super::address::{Kept, Texts};
+use super::address::{Texts, Who};
 use super::lines::Lines;
-use super::state::{Origins, State};
+use super::state::{State, States};
 use crate::conversation::{Conversation, Name, Role, Scope, Side, User, hash_one};
 use crate::lease::SideState;
 use crate::time::Time;
@@ -21,27 +21,31 @@ pub(super) struct Shard {
     by_side: HashTable<u32>,
     lines: Lines,
     texts: Texts,
-    origins: Origins,
+    states: States,
+    /// Beside each entry, where it stands in the lists.
+    links: Vec<Links>,
     /// For each user of whom a side has leases, the first of those sides.
     by_user: HashTable<u32>,
     pub(super) wheel: Wheel,
     pub(super) sequence: u64,
 }
 
-/// A side. There are millions of them.
+/// A side. There are millions of them, and most of what is asked of one is answered by these 32 bytes.
 pub(super) struct Entry {
+    who: Who,
     state: State,
-    user: Kept,
     line: u32,
     /// What it is filed under in the wheel, where it is: an item of the wheel under another mark is an old one.
-    filed: Mark,
-    /// Where it stands among those of its line that have leases.
+    filed: Option<Mark>,
+}
+
+/// Where a side that has leases stands among others that have.
+#[derive(Clone, Copy)]
+struct Links {
+    /// Among those of its line.
     place: u32,
-    /// The sides before and behind it among those of its user that have leases.
+    /// The sides before and behind it among those of its user.
     neighbours: [u32; 2],
-    role: Role,
-    is_filed: bool,
-    is_listed: bool,
 }
 
 /// No slot.
@@ -55,30 +59,24 @@ impl Shard {
         let address = conversation.address();
         let is_it = |&slot: &u32| {
             let entry = &self.entries[slot as usize];
-            entry.role == role
-                && self.texts.address(entry.user) == address
-                && self.lines.get(entry.line).is_of(conversation)
+            self.texts.is(entry.who, address, role) && self.lines.hash(entry.line) == conversation.line_hash()
         };
         self.by_side.find(conversation.hash(), is_it).copied()
     }
 
     pub(super) fn state(&self, slot: u32) -> SideState {
-        self.entries[slot as usize].state.unpack(&self.origins)
+        self.states.unpack(&self.entries[slot as usize].state)
     }
 
     pub(super) fn insert(&mut self, side: &Side, state: SideState) {
         let conversation = &side.conversation;
         let deadline = state.deadline();
+        let is_composing = !state.leases.is_empty();
         let entry = Entry {
-            state: State::pack(state, &mut self.origins),
-            user: self.texts.keep(conversation.address()),
+            who: self.texts.keep(conversation.address(), side.role),
+            state: self.states.pack(state),
             line: self.lines.hold(conversation),
-            filed: Mark::default(),
-            place: NONE,
-            neighbours: [NONE; 2],
-            role: side.role,
-            is_filed: false,
-            is_listed: false,
+            filed: None,
         };
         if self.entries.len() == self.entries.capacity() {
             // Doubling would leave half of it unused at worst.
@@ -88,27 +86,40 @@ impl Shard {
         let Self { entries, lines, texts, .. } = self;
         let hash_of = |&slot: &u32| {
             let entry = &entries[slot as usize];
-            hash_one((lines.get(entry.line).hash(), texts.address(entry.user)))
+            hash_one((lines.hash(entry.line), texts.address(entry.who)))
         };
         self.by_side.insert_unique(conversation.hash(), slot, hash_of);
-        self.list_or_not(slot);
+        if is_composing {
+            self.list(slot);
+        }
         self.file(slot, deadline);
     }
 
     pub(super) fn replace(&mut self, slot: u32, state: SideState) {
         let deadline = state.deadline();
-        self.entries[slot as usize].state = State::pack(state, &mut self.origins);
-        self.list_or_not(slot);
+        let is_composing = !state.leases.is_empty();
+        let entry = &mut self.entries[slot as usize];
+        let was_composing = self.states.has_leases(&entry.state);
+        self.states.forget(&entry.state);
+        entry.state = self.states.pack(state);
+        match (was_composing, is_composing) {
+            (false, true) => self.list(slot),
+            (true, false) => self.unlist(slot),
+            _ => {}
+        }
         self.file(slot, deadline);
     }
 
     pub(super) fn remove(&mut self, conversation: &Conversation, slot: u32) {
-        self.unlist(slot);
+        if self.states.has_leases(&self.entries[slot as usize].state) {
+            self.unlist(slot);
+        }
         if let Ok(found) = self.by_side.find_entry(conversation.hash(), |&held| held == slot) {
             found.remove();
         }
         let entry = self.entries.remove(slot as usize);
-        self.texts.forget(entry.user);
+        self.states.forget(&entry.state);
+        self.texts.forget(entry.who);
         self.lines.release(entry.line);
         // What it was filed under stays in the wheel until its moment, which may be long after.
         if self.wheel.len() > 2 * self.entries.len() + STALE {
@@ -116,69 +127,55 @@ impl Shard {
         }
     }
 
-    /// Enters the side in the lists where it has leases, and takes it out where it has none.
-    fn list_or_not(&mut self, slot: u32) {
-        if self.entries[slot as usize].state.has_leases() {
-            self.list(slot);
-        } else {
-            self.unlist(slot);
-        }
-    }
-
+    /// Enters the side in the lists.
     fn list(&mut self, slot: u32) {
-        let entry = &mut self.entries[slot as usize];
-        if entry.is_listed {
-            return;
+        let at = slot as usize;
+        let (line, who) = (self.entries[at].line, self.entries[at].who);
+        let links = Links { place: self.lines.list(line, slot), neighbours: [NONE; 2] };
+        if self.links.len() <= at {
+            self.links.resize(at + 1, links);
         }
-        entry.is_listed = true;
-        entry.place = self.lines.list(entry.line, slot);
-        let (line, user) = (entry.line, entry.user);
-        let Self { entries, lines, texts, by_user, .. } = self;
-        let (tenant, address) = (lines.get(line).tenant(), texts.address(user));
+        self.links[at] = links;
+        let Self { entries, lines, texts, by_user, links, .. } = self;
+        let (tenant, address) = (lines.get(line).tenant(), texts.address(who));
         let is_theirs = |&first: &u32| {
             let first = &entries[first as usize];
-            texts.address(first.user) == address && lines.get(first.line).tenant() == tenant
+            texts.address(first.who) == address && lines.get(first.line).tenant() == tenant
         };
-        let hash_of = |line, user| hash_one((lines.get(line).tenant_hash(), texts.address(user)));
-        let hash = hash_of(line, user);
+        let hash_of = |line, who| hash_one((lines.get(line).tenant_hash(), texts.address(who)));
+        let hash = hash_of(line, who);
         match by_user.find(hash, is_theirs).copied() {
             Some(first) => {
-                let second = std::mem::replace(&mut entries[first as usize].neighbours[BEHIND], slot);
-                entries[slot as usize].neighbours = [first, second];
+                let second = std::mem::replace(&mut links[first as usize].neighbours[BEHIND], slot);
+                links[at].neighbours = [first, second];
                 if second != NONE {
-                    entries[second as usize].neighbours[BEFORE] = slot;
+                    links[second as usize].neighbours[BEFORE] = slot;
                 }
             }
             None => {
-                let hash_of = |&first: &u32| {
-                    let first = &entries[first as usize];
-                    hash_of(first.line, first.user)
-                };
+                let hash_of =
+                    |&first: &u32| hash_of(entries[first as usize].line, entries[first as usize].who);
                 by_user.insert_unique(hash, slot, hash_of);
             }
         }
     }
 
+    /// Takes the side out of the lists.
     fn unlist(&mut self, slot: u32) {
-        let entry = &mut self.entries[slot as usize];
-        if !entry.is_listed {
-            return;
-        }
-        entry.is_listed = false;
-        let [before, behind] = std::mem::replace(&mut entry.neighbours, [NONE; 2]);
-        let (line, user, place) = (entry.line, entry.user, entry.place);
+        let Entry { line, who, .. } = self.entries[slot as usize];
+        let Links { place, neighbours: [before, behind] } = self.links[slot as usize];
         if let Some(moved) = self.lines.unlist(line, place) {
-            self.entries[moved as usize].place = place;
+            self.links[moved as usize].place = place;
         }
         if behind != NONE {
-            self.entries[behind as usize].neighbours[BEFORE] = before;
+            self.links[behind as usize].neighbours[BEFORE] = before;
         }
         if before != NONE {
-            self.entries[before as usize].neighbours[BEHIND] = behind;
+            self.links[before as usize].neighbours[BEHIND] = behind;
             return;
         }
         // It was its user's first.
-        let hash = hash_one((self.lines.get(line).tenant_hash(), self.texts.address(user)));
+        let hash = hash_one((self.lines.get(line).tenant_hash(), self.texts.address(who)));
         if let Ok(mut found) = self.by_user.find_entry(hash, |&first| first == slot) {
             if behind == NONE {
                 found.remove();
@@ -192,9 +189,8 @@ impl Shard {
     fn file(&mut self, slot: u32, deadline: Option<Time>) {
         let entry = &mut self.entries[slot as usize];
         let deadline = deadline.unwrap_or(Time::MAX);
-        if !entry.is_filed || deadline < self.wheel.moment(entry.filed) {
-            entry.is_filed = true;
-            entry.filed = self.wheel.file(deadline, slot);
+        if entry.filed.is_none_or(|filed| deadline < self.wheel.moment(filed)) {
+            entry.filed = Some(self.wheel.file(deadline, slot));
         }
     }
 
@@ -202,9 +198,9 @@ impl Shard {
     fn refile(&mut self) {
         self.wheel.clear();
         for (slot, entry) in &mut self.entries {
-            let deadline = entry.state.deadline(&self.origins).unwrap_or(Time::MAX);
+            let deadline = self.states.deadline(&entry.state).unwrap_or(Time::MAX);
             let slot = u32::try_from(slot).expect("a shard holds fewer than 2^32 sides");
-            entry.filed = self.wheel.file(deadline, slot);
+            entry.filed = Some(self.wheel.file(deadline, slot));
         }
     }
 
@@ -212,11 +208,11 @@ impl Shard {
         while due.sides.len() < limit {
             let Some(filed) = self.wheel.pop(now) else { return };
             let Some(entry) = self.entries.get_mut(filed.number as usize) else { continue };
-            if !entry.is_filed || entry.filed != filed.mark {
+            if entry.filed != Some(filed.mark) {
                 continue;
             }
-            entry.is_filed = false;
-            let deadline = entry.state.deadline(&self.origins);
+            entry.filed = None;
+            let deadline = self.states.deadline(&entry.state);
             if deadline.is_some_and(|deadline| deadline <= now) {
                 let side = self.side(filed.number);
                 due.sides.push(side);
@@ -235,7 +231,7 @@ impl Shard {
                 if self.lines.get(entry.line).is_in(scope) {
                     self.list_leases(slot, now, limit, listing);
                 }
-                slot = entry.neighbours[BEHIND];
+                slot = self.links[slot as usize].neighbours[BEHIND];
             }
             return;
         }
@@ -270,7 +266,7 @@ impl Shard {
         let address = user.address();
         let is_theirs = |&first: &u32| {
             let first = &self.entries[first as usize];
-            self.texts.address(first.user) == address && self.lines.get(first.line).tenant() == tenant
+            self.texts.address(first.who) == address && self.lines.get(first.line).tenant() == tenant
         };
         let hash = hash_one((hash_one(tenant), address));
         self.by_user.find(hash, is_theirs).copied().unwrap_or(NONE)
@@ -288,27 +284,20 @@ impl Shard {
 
     fn side(&self, slot: u32) -> Side {
         let entry = &self.entries[slot as usize];
-        Side { conversation: self.conversation(entry), role: entry.role }
+        Side { conversation: self.conversation(entry), role: entry.who.role() }
     }
 
     fn conversation(&self, entry: &Entry) -> Conversation {
-        self.lines.get(entry.line).conversation(self.texts.user(entry.user))
+        self.lines.get(entry.line).conversation(self.texts.user(entry.who))
     }
 
     /// Bytes taken by the sides, and by what they are listed by.
     pub(super) fn footprint(&self) -> [usize; 2] {
         let [called, listed] = self.lines.footprint();
-        let beside = self.entries.iter().map(|(_, entry)| entry.state.footprint()).sum::<usize>();
-        let links = size_of::<u32>() + size_of::<[u32; 2]>();
-        let sides = self.entries.capacity() * (size_of::<Option<Entry>>() - links);
+        let sides = self.entries.capacity() * size_of::<Option<Entry>>() + self.by_side.allocation_size();
         [
-            sides
-                + beside
-                + called
-                + self.by_side.allocation_size()
-                + self.texts.footprint()
-                + self.wheel.footprint(),
-            self.entries.capacity() * links + listed + self.by_user.allocation_size(),
+            sides + called + self.states.footprint() + self.texts.footprint() + self.wheel.footprint(),
+            self.links.capacity() * size_of::<Links>() + listed + self.by_user.allocation_size(),
         ]
     }
 }
@@ -318,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_side_takes_56_bytes_beside_how_it_is_found() {
-        assert_eq!(size_of::<Option<Entry>>(), 56);
+    fn a_side_takes_32_bytes() {
+        assert_eq!(size_of::<Option<Entry>>(), 32);
     }
 }

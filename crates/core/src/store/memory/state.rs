@@ -1,8 +1,8 @@
 //! What is known of a side, in as few bytes as it takes.
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
+use slab::Slab;
 use smallvec::smallvec;
 
 use crate::conversation::Name;
@@ -12,94 +12,101 @@ use crate::time::Time;
 
 /// The state of a side, as it is kept.
 pub(super) enum State {
-    /// One lease that one call keeps up, of nobody in particular, without a fence: what most sides have.
-    Plain(Plain),
-    /// Anything else.
-    Whole(Box<SideState>),
+    /// One lease that one call keeps up, of nobody in particular, without a fence: what most sides have. In whole
+    /// milliseconds.
+    Plain {
+        /// Its start: 48 bits of it, which are some thousand years.
+        started_high: u16,
+        started_low: u32,
+        /// From its start to its end.
+        lasts: u32,
+        /// From the end that was told to its end.
+        untold: u16,
+        guard: u16,
+        origin: u8,
+    },
+    /// Anything else, at a place of its own.
+    Whole(u32),
 }
 
-/// Such a lease, in whole milliseconds.
-pub(super) struct Plain {
-    started_at: Time,
-    /// From its start to the end that was told.
-    announced: u32,
-    /// From its start to its end.
-    lasts: u32,
-    guard: u16,
-    origin: Origin,
+/// What states have in common, and those that are kept whole.
+#[derive(Default)]
+pub(super) struct States {
+    origins: Origins,
+    wholes: Slab<SideState>,
 }
 
-/// The doors that leases came by, each once.
+/// The doors that leases came by, each once. There are a handful.
 #[derive(Default)]
 pub(super) struct Origins(Vec<Name>);
 
-/// The place of one of them, counted from one.
-#[derive(Clone, Copy)]
-struct Origin(NonZeroU16);
-
-/// There are a handful of doors; more than this many are not worth a number each.
-const ORIGINS: usize = 256;
-
 impl Origins {
-    fn number(&mut self, name: &Name) -> Option<Origin> {
-        let at = match self.0.iter().position(|known| known == name) {
-            Some(at) => at,
-            None if self.0.len() < ORIGINS => {
-                self.0.push(name.clone());
-                self.0.len() - 1
-            }
-            None => return None,
-        };
-        Some(Origin(NonZeroU16::new(u16::try_from(at + 1).ok()?)?))
-    }
-
-    fn name(&self, origin: Origin) -> &Name {
-        &self.0[usize::from(origin.0.get()) - 1]
+    fn number(&mut self, name: &Name) -> Option<u8> {
+        let known = self.0.iter().position(|known| known == name);
+        let number = u8::try_from(known.unwrap_or(self.0.len())).ok()?;
+        if known.is_none() {
+            self.0.push(name.clone());
+        }
+        Some(number)
     }
 }
 
-impl State {
-    pub(super) fn pack(state: SideState, origins: &mut Origins) -> Self {
-        match Plain::pack(&state, origins) {
-            Some(plain) => Self::Plain(plain),
-            None => Self::Whole(Box::new(state)),
+impl States {
+    pub(super) fn pack(&mut self, state: SideState) -> State {
+        match self.plain(&state) {
+            Some(plain) => plain,
+            None => State::Whole(
+                u32::try_from(self.wholes.insert(state)).expect("a shard holds fewer than 2^32 sides"),
+            ),
         }
     }
 
-    pub(super) fn unpack(&self, origins: &Origins) -> SideState {
-        match self {
-            Self::Plain(plain) => plain.unpack(origins),
-            Self::Whole(state) => (**state).clone(),
+    /// As it was packed.
+    pub(super) fn unpack(&self, state: &State) -> SideState {
+        match *state {
+            State::Plain { started_high, started_low, lasts, untold, guard, origin } => {
+                let started_at = u64::from(started_high) << 32 | u64::from(started_low);
+                let until = started_at + u64::from(lasts);
+                let claim = Claim { source: Source::OneShot, until: Time::from_millis(until) };
+                let lease = Lease {
+                    participant: None,
+                    name: None,
+                    started_at: Time::from_millis(started_at),
+                    announced_until: Time::from_millis(until - u64::from(untold)),
+                    guard: Duration::from_millis(guard.into()),
+                    turn: None,
+                    origin: self.origins.0[usize::from(origin)].clone(),
+                    claims: smallvec![claim],
+                };
+                SideState { leases: smallvec![lease], fence: None }
+            }
+            State::Whole(at) => self.wholes[at as usize].clone(),
         }
     }
 
     /// When it must be looked at next.
-    pub(super) fn deadline(&self, origins: &Origins) -> Option<Time> {
-        match self {
-            Self::Plain(plain) => plain.unpack(origins).deadline(),
-            Self::Whole(state) => state.deadline(),
+    pub(super) fn deadline(&self, state: &State) -> Option<Time> {
+        match state {
+            State::Plain { .. } => self.unpack(state).deadline(),
+            State::Whole(at) => self.wholes[*at as usize].deadline(),
         }
     }
 
     /// Whether somebody composes, or did when it was looked at last.
-    pub(super) fn has_leases(&self) -> bool {
-        match self {
-            Self::Plain(_) => true,
-            Self::Whole(state) => !state.leases.is_empty(),
+    pub(super) fn has_leases(&self, state: &State) -> bool {
+        match state {
+            State::Plain { .. } => true,
+            State::Whole(at) => !self.wholes[*at as usize].leases.is_empty(),
         }
     }
 
-    /// Bytes taken beside itself, as far as they can be seen.
-    pub(super) fn footprint(&self) -> usize {
-        match self {
-            Self::Plain(_) => 0,
-            Self::Whole(_) => size_of::<SideState>(),
+    pub(super) fn forget(&mut self, state: &State) {
+        if let State::Whole(at) = state {
+            self.wholes.remove(*at as usize);
         }
     }
-}
 
-impl Plain {
-    fn pack(state: &SideState, origins: &mut Origins) -> Option<Self> {
+    fn plain(&mut self, state: &SideState) -> Option<State> {
         let ([lease], None) = (&*state.leases, &state.fence) else { return None };
         let Lease {
             participant: None,
@@ -115,31 +122,22 @@ impl Plain {
             return None;
         };
         let [Claim { source: Source::OneShot, until }] = **claims else { return None };
-        let from_start =
-            |time: Time| u32::try_from(time.as_millis().checked_sub(started_at.as_millis())?).ok();
+        let [started_at, announced_until, until] =
+            [*started_at, *announced_until, until].map(Time::as_millis);
         let is_whole = guard.subsec_nanos() % 1_000_000 == 0;
-        Some(Self {
-            started_at: *started_at,
-            announced: from_start(*announced_until)?,
-            lasts: from_start(until)?,
+        Some(State::Plain {
+            started_high: u16::try_from(started_at >> 32).ok()?,
+            started_low: started_at as u32,
+            lasts: u32::try_from(until.checked_sub(started_at)?).ok()?,
+            untold: u16::try_from(until.checked_sub(announced_until)?).ok()?,
             guard: u16::try_from(guard.as_millis()).ok().filter(|_| is_whole)?,
-            origin: origins.number(origin)?,
+            origin: self.origins.number(origin)?,
         })
     }
 
-    fn unpack(&self, origins: &Origins) -> SideState {
-        let after = |millis: u32| self.started_at + Duration::from_millis(millis.into());
-        let lease = Lease {
-            participant: None,
-            name: None,
-            started_at: self.started_at,
-            announced_until: after(self.announced),
-            guard: Duration::from_millis(self.guard.into()),
-            turn: None,
-            origin: origins.name(self.origin).clone(),
-            claims: smallvec![Claim { source: Source::OneShot, until: after(self.lasts) }],
-        };
-        SideState { leases: smallvec![lease], fence: None }
+    /// Bytes taken by those kept whole, as far as they can be seen.
+    pub(super) fn footprint(&self) -> usize {
+        self.wholes.capacity() * size_of::<Option<SideState>>()
     }
 }
 
@@ -163,29 +161,36 @@ mod tests {
     }
 
     #[test]
-    fn what_most_sides_have_takes_24_bytes_and_everything_comes_back_as_it_was() {
-        assert_eq!(size_of::<State>(), 24);
+    fn what_most_sides_have_takes_16_bytes_and_everything_comes_back_as_it_was() {
+        assert_eq!(size_of::<State>(), 16);
         let far = Time::from_millis(u64::from(u32::MAX) + 1_001);
-        let mut origins = Origins::default();
+        let never = Time::from_millis(1 << 48);
+        let mut states = States::default();
         let mut is_plain = |lease: &Lease, fence: Option<Fence>| {
             let state = SideState { leases: smallvec![lease.clone()], fence: fence.map(Box::new) };
-            let packed = State::pack(state.clone(), &mut origins);
-            assert_eq!(packed.unpack(&origins), state);
-            matches!(packed, State::Plain(_))
+            let packed = states.pack(state.clone());
+            assert_eq!(states.unpack(&packed), state);
+            matches!(packed, State::Plain { .. })
         };
+        let until = |until| smallvec![Claim { source: Source::OneShot, until }];
         assert!(is_plain(&plain(), None));
         assert!(is_plain(&Lease { origin: "kaleyra".into(), guard: Duration::ZERO, ..plain() }, None));
+        assert!(is_plain(
+            &Lease { announced_until: far, started_at: far, claims: until(far), ..plain() },
+            None
+        ));
         assert!(!is_plain(&plain(), Some(Fence::default())));
         for other in [
             Lease { participant: Some("ada".into()), ..plain() },
             Lease { name: Some("Ada".into()), ..plain() },
             Lease { turn: Some(0), ..plain() },
-            Lease { announced_until: Time::ZERO, ..plain() },
+            Lease { claims: until(Time::from_millis(90_000)), ..plain() },
             Lease { announced_until: far, ..plain() },
             Lease { guard: Duration::from_micros(1_500), ..plain() },
             Lease { guard: Duration::from_secs(66), ..plain() },
             Lease { claims: smallvec![Claim { source: Source::Socket(7), until: far }], ..plain() },
-            Lease { claims: smallvec![Claim { source: Source::OneShot, until: far }], ..plain() },
+            Lease { claims: until(far), ..plain() },
+            Lease { announced_until: never, started_at: never, claims: until(never), ..plain() },
             Lease { claims: smallvec![plain().claims[0], plain().claims[0]], ..plain() },
         ] {
             assert!(!is_plain(&other, None), "{other:?}");
@@ -194,11 +199,13 @@ mod tests {
 
     #[test]
     fn more_doors_than_have_a_number_are_kept_all_the_same() {
-        let mut origins = Origins::default();
-        for number in 0..=ORIGINS {
+        let mut states = States::default();
+        for number in 0..=256 {
             let lease = Lease { origin: number.to_string().into(), ..plain() };
             let state = SideState { leases: smallvec![lease], fence: None };
-            assert_eq!(State::pack(state.clone(), &mut origins).unpack(&origins), state);
+            let packed = states.pack(state.clone());
+            assert_eq!(states.unpack(&packed), state);
+            assert_eq!(matches!(packed, State::Plain { .. }), number < 256);
         }
     }
 }
