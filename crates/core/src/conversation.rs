@@ -113,7 +113,15 @@ impl Conversation {
         user: User,
     ) -> Self {
         let parties = Parties { tenant: tenant.into(), channel: channel.into(), agent: agent.into(), user };
-        let line_hash = hash_one((&parties.tenant, &parties.channel, &parties.agent));
+        Self::of(hash_one((&parties.tenant, &parties.channel, &parties.agent)), parties)
+    }
+
+    /// The same, where the hash of its line is known.
+    pub(crate) fn on_line(line_hash: u64, tenant: Name, channel: Name, agent: Name, user: User) -> Self {
+        Self::of(line_hash, Parties { tenant, channel, agent, user })
+    }
+
+    fn of(line_hash: u64, parties: Parties) -> Self {
         let phone = parties.user.phone();
         let hash = hash_one((line_hash, address(phone, &parties.user)));
         Self(Arc::new(Known { hash, line_hash, phone, parties }))

@@ -131,7 +131,7 @@ impl<F: Feed> MemoryStore<F> {
         let mut listing = Listing::default();
         let mut sequences = Vec::with_capacity(count);
         for number in first..first + count {
-            let shard = self.lock(number);
+            let mut shard = self.lock(number);
             sequences.push(shard.sequence);
             match &conversation {
                 Some(conversation) => shard.list_one(conversation, now, limit, &mut listing),

@@ -1,17 +1,20 @@
 //! A user's address, and which side is meant, in eight bytes.
 
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use slab::Slab;
 
 use crate::conversation::{Address, Phone, Role, User};
 
-/// Who composes: a phone number, or the place of a text, and whether it is the user's side or the agent's.
+/// Who composes: a phone number, or the place of a text, whether it is the user's side or the agent's, and whether it is
+/// in the lists.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Who(u64);
 
 /// No phone number has these bits.
 const IS_TEXT: u64 = 1 << 63;
 const IS_USER: u64 = 1 << 62;
+const IS_LISTED: u64 = 1 << 61;
+const MARKS: u64 = IS_TEXT | IS_USER | IS_LISTED;
 
 /// The addresses that are no phone numbers, one for each side that has one.
 #[derive(Default)]
@@ -34,13 +37,13 @@ impl Texts {
 
     pub(super) fn is(&self, who: Who, address: Address<'_>, role: Role) -> bool {
         match address {
-            Address::Phone(number) => who.0 == number.get() | side(role),
+            Address::Phone(number) => who.0 & !IS_LISTED == number.get() | side(role),
             Address::Text(_) => who.role() == role && self.address(who) == address,
         }
     }
 
     pub(super) fn address(&self, who: Who) -> Address<'_> {
-        match (who.text(), Phone::new(who.0 & !IS_USER)) {
+        match (who.text(), Phone::new(who.0 & !MARKS)) {
             (None, Some(number)) => Address::Phone(number),
             (at, _) => Address::Text(at.map_or("", |at| &self.0[at])),
         }
@@ -48,7 +51,7 @@ impl Texts {
 
     pub(super) fn user(&self, who: Who) -> User {
         match self.address(who) {
-            Address::Phone(number) => User::new(format_compact!("+{number}")),
+            Address::Phone(number) => User::new(written(number)),
             Address::Text(text) => User::new(text),
         }
     }
@@ -60,13 +63,35 @@ impl Texts {
     }
 }
 
+/// A phone number as people write it.
+fn written(number: Phone) -> CompactString {
+    // The largest of all numbers has twenty digits.
+    let (mut text, mut rest, mut from) = ([0; 21], number.get(), 21);
+    while rest > 0 {
+        from -= 1;
+        text[from] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    from -= 1;
+    text[from] = b'+';
+    CompactString::from_utf8_lossy(&text[from..])
+}
+
 impl Who {
     pub(super) fn role(self) -> Role {
         if self.0 & IS_USER == 0 { Role::Agent } else { Role::User }
     }
 
+    pub(super) fn is_listed(self) -> bool {
+        self.0 & IS_LISTED != 0
+    }
+
+    pub(super) fn set_listed(&mut self, is_listed: bool) {
+        self.0 = if is_listed { self.0 | IS_LISTED } else { self.0 & !IS_LISTED };
+    }
+
     fn text(self) -> Option<usize> {
-        (self.0 & IS_TEXT != 0).then_some((self.0 & !IS_TEXT & !IS_USER) as usize)
+        (self.0 & IS_TEXT != 0).then_some((self.0 & !MARKS) as usize)
     }
 }
 
@@ -101,7 +126,9 @@ mod tests {
         ] {
             let user = User::new(text);
             for role in Role::BOTH {
-                let who = texts.keep(user.address(), role);
+                let mut who = texts.keep(user.address(), role);
+                who.set_listed(role == Role::User);
+                assert_eq!(who.is_listed(), role == Role::User);
                 assert!(texts.user(who) == user && who.role() == role, "{text}");
                 assert!(
                     Role::BOTH.iter().all(|&other| texts.is(who, user.address(), other) == (other == role))

@@ -9,25 +9,31 @@ use crate::conversation::{Conversation, Name, Scope, User, hash_one};
 
 /// An agent of a tenant on a channel: what a shard's conversations with it share.
 pub(super) struct Line {
-    hash: u64,
     tenant_hash: u64,
     tenant: Name,
     channel: Name,
     agent: Name,
     /// The slots of its sides that have leases.
     pub(super) composing: Vec<u32>,
-    /// How many sides are of it.
-    sides: u32,
     /// Where it stands under its tenant, and under its agent.
     places: [usize; 2],
+}
+
+/// What it takes to tell a line from others, and to know when it is over.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    /// As [`Conversation::line_hash`] has it. Nobody knows its key, so nobody finds two lines with one hash.
+    hash: u64,
+    /// How many sides are of it.
+    sides: u32,
 }
 
 /// The lines of a shard, found by hash, by tenant and by agent.
 #[derive(Default)]
 pub(super) struct Lines {
     lines: Slab<Line>,
-    /// The hash of each, close together: this is all that is looked at where a side is looked for.
-    hashes: Vec<u64>,
+    /// Of each what is looked at again and again, close together.
+    heads: Vec<Head>,
     by_names: HashTable<u32>,
     /// By tenant, and by agent.
     indexes: [Index; 2],
@@ -49,22 +55,11 @@ impl Line {
         self.tenant_hash
     }
 
-    /// Whether the conversation is one of it.
-    pub(super) fn is_of(&self, conversation: &Conversation) -> bool {
-        self.agent == *conversation.agent()
-            && self.tenant == *conversation.tenant()
-            && self.channel == *conversation.channel()
-    }
-
     /// Whether its conversations may lie in the scope.
     pub(super) fn is_in(&self, scope: &Scope) -> bool {
         self.tenant == scope.tenant
             && scope.channel.as_ref().is_none_or(|channel| *channel == self.channel)
             && scope.agent.as_ref().is_none_or(|agent| *agent == self.agent)
-    }
-
-    pub(super) fn conversation(&self, user: User) -> Conversation {
-        Conversation::new(self.tenant.clone(), self.channel.clone(), self.agent.clone(), user)
     }
 
     fn keys(&self) -> [Key; 2] {
@@ -75,7 +70,13 @@ impl Line {
 impl Lines {
     /// The hash of a line's names.
     pub(super) fn hash(&self, line: u32) -> u64 {
-        self.hashes[line as usize]
+        self.heads[line as usize].hash
+    }
+
+    /// The conversation with a user.
+    pub(super) fn conversation(&self, line: u32, user: User) -> Conversation {
+        let Line { tenant, channel, agent, .. } = self.get(line);
+        Conversation::on_line(self.hash(line), tenant.clone(), channel.clone(), agent.clone(), user)
     }
 
     pub(super) fn get(&self, line: u32) -> &Line {
@@ -85,9 +86,9 @@ impl Lines {
     /// The line of a conversation that begins here.
     pub(super) fn hold(&mut self, conversation: &Conversation) -> u32 {
         let hash = conversation.line_hash();
-        let found = self.by_names.find(hash, |&line| self.lines[line as usize].is_of(conversation));
+        let found = self.by_names.find(hash, |&line| self.heads[line as usize].hash == hash);
         let line = found.copied().unwrap_or_else(|| self.insert(hash, conversation));
-        self.lines[line as usize].sides += 1;
+        self.heads[line as usize].sides += 1;
         line
     }
 
@@ -95,22 +96,13 @@ impl Lines {
         let [tenant, channel, agent] =
             [conversation.tenant(), conversation.channel(), conversation.agent()].map(Name::clone);
         let tenant_hash = hash_one(&tenant);
-        let line = Line {
-            hash,
-            tenant_hash,
-            tenant,
-            channel,
-            agent,
-            composing: Vec::new(),
-            sides: 0,
-            places: [0; 2],
-        };
+        let line = Line { tenant_hash, tenant, channel, agent, composing: Vec::new(), places: [0; 2] };
         let keys = line.keys();
         let number = self.lines.vacant_key();
-        self.hashes.resize(self.hashes.len().max(number + 1), 0);
-        self.hashes[number] = hash;
+        self.heads.resize(self.heads.len().max(number + 1), Head::default());
+        self.heads[number] = Head { hash, sides: 0 };
         let number = u32::try_from(self.lines.insert(line)).expect("a shard holds fewer than 2^32 sides");
-        self.by_names.insert_unique(hash, number, |&line| self.lines[line as usize].hash);
+        self.by_names.insert_unique(hash, number, |&line| self.heads[line as usize].hash);
         for (which, (index, key)) in self.indexes.iter_mut().zip(keys).enumerate() {
             let lines = index.entry(key).or_default();
             self.lines[number as usize].places[which] = lines.len();
@@ -121,13 +113,14 @@ impl Lines {
 
     /// One of its conversations ends here.
     pub(super) fn release(&mut self, number: u32) {
-        let line = &mut self.lines[number as usize];
-        line.sides -= 1;
-        if line.sides > 0 {
+        let head = &mut self.heads[number as usize];
+        head.sides -= 1;
+        if head.sides > 0 {
             return;
         }
+        let hash = head.hash;
         let line = self.lines.remove(number as usize);
-        if let Ok(found) = self.by_names.find_entry(line.hash, |&held| held == number) {
+        if let Ok(found) = self.by_names.find_entry(hash, |&held| held == number) {
             found.remove();
         }
         for (which, (index, key)) in self.indexes.iter_mut().zip(line.keys()).enumerate() {
@@ -177,7 +170,7 @@ impl Lines {
         };
         [
             self.lines.capacity() * size_of::<Line>()
-                + self.hashes.capacity() * size_of::<u64>()
+                + self.heads.capacity() * size_of::<Head>()
                 + self.by_names.allocation_size()
                 + called,
             composing.sum::<usize>() + self.indexes.iter().map(index).sum::<usize>(),

@@ -24,6 +24,8 @@ pub(super) struct Shard {
     states: States,
     /// Beside each entry, where it stands in the lists.
     links: Vec<Links>,
+    /// Sides that have, or had, leases and are not in the lists yet: most are over before anybody asks for a list.
+    unlisted: Vec<u32>,
     /// For each user of whom a side has leases, the first of those sides.
     by_user: HashTable<u32>,
     pub(super) wheel: Wheel,
@@ -37,6 +39,13 @@ pub(super) struct Entry {
     line: u32,
     /// What it is filed under in the wheel, where it is: an item of the wheel under another mark is an old one.
     filed: Option<Mark>,
+}
+
+impl Entry {
+    /// Whether it has leases and is not in the lists.
+    fn is_unlisted(&self, states: &States) -> bool {
+        !self.who.is_listed() && states.has_leases(&self.state)
+    }
 }
 
 /// Where a side that has leases stands among others that have.
@@ -90,7 +99,7 @@ impl Shard {
         };
         self.by_side.insert_unique(conversation.hash(), slot, hash_of);
         if is_composing {
-            self.list(slot);
+            self.list_later(slot);
         }
         self.file(slot, deadline);
     }
@@ -103,7 +112,7 @@ impl Shard {
         self.states.forget(&entry.state);
         entry.state = self.states.pack(state);
         match (was_composing, is_composing) {
-            (false, true) => self.list(slot),
+            (false, true) => self.list_later(slot),
             (true, false) => self.unlist(slot),
             _ => {}
         }
@@ -111,9 +120,7 @@ impl Shard {
     }
 
     pub(super) fn remove(&mut self, conversation: &Conversation, slot: u32) {
-        if self.states.has_leases(&self.entries[slot as usize].state) {
-            self.unlist(slot);
-        }
+        self.unlist(slot);
         if let Ok(found) = self.by_side.find_entry(conversation.hash(), |&held| held == slot) {
             found.remove();
         }
@@ -127,9 +134,31 @@ impl Shard {
         }
     }
 
+    /// Has the side entered in the lists before the next is made.
+    fn list_later(&mut self, slot: u32) {
+        self.unlisted.push(slot);
+        if self.unlisted.len() > 2 * self.entries.len() + STALE {
+            // Most of them are over.
+            let Self { entries, states, unlisted, .. } = self;
+            let entries = entries.iter().map(|(slot, entry)| (slot as u32, entry));
+            unlisted.clear();
+            unlisted.extend(entries.filter(|(_, entry)| entry.is_unlisted(states)).map(|(slot, _)| slot));
+        }
+    }
+
+    /// Brings the lists up to date.
+    fn list_all(&mut self) {
+        for slot in std::mem::take(&mut self.unlisted) {
+            if self.entries.get(slot as usize).is_some_and(|entry| entry.is_unlisted(&self.states)) {
+                self.list(slot);
+            }
+        }
+    }
+
     /// Enters the side in the lists.
     fn list(&mut self, slot: u32) {
         let at = slot as usize;
+        self.entries[at].who.set_listed(true);
         let (line, who) = (self.entries[at].line, self.entries[at].who);
         let links = Links { place: self.lines.list(line, slot), neighbours: [NONE; 2] };
         if self.links.len() <= at {
@@ -160,9 +189,14 @@ impl Shard {
         }
     }
 
-    /// Takes the side out of the lists.
+    /// Takes the side out of the lists, where it is in them.
     fn unlist(&mut self, slot: u32) {
-        let Entry { line, who, .. } = self.entries[slot as usize];
+        let Entry { line, ref mut who, .. } = self.entries[slot as usize];
+        if !who.is_listed() {
+            return;
+        }
+        who.set_listed(false);
+        let who = *who;
         let Links { place, neighbours: [before, behind] } = self.links[slot as usize];
         if let Some(moved) = self.lines.unlist(line, place) {
             self.links[moved as usize].place = place;
@@ -223,7 +257,8 @@ impl Shard {
         due.cut = true;
     }
 
-    pub(super) fn list_scope(&self, scope: &Scope, now: Time, limit: usize, listing: &mut Listing) {
+    pub(super) fn list_scope(&mut self, scope: &Scope, now: Time, limit: usize, listing: &mut Listing) {
+        self.list_all();
         if let Some(user) = &scope.user {
             let mut slot = self.first_of(&scope.tenant, user);
             while slot != NONE && !listing.cut {
@@ -288,7 +323,7 @@ impl Shard {
     }
 
     fn conversation(&self, entry: &Entry) -> Conversation {
-        self.lines.get(entry.line).conversation(self.texts.user(entry.who))
+        self.lines.conversation(entry.line, self.texts.user(entry.who))
     }
 
     /// Bytes taken by the sides, and by what they are listed by.
@@ -297,7 +332,10 @@ impl Shard {
         let sides = self.entries.capacity() * size_of::<Option<Entry>>() + self.by_side.allocation_size();
         [
             sides + called + self.states.footprint() + self.texts.footprint() + self.wheel.footprint(),
-            self.links.capacity() * size_of::<Links>() + listed + self.by_user.allocation_size(),
+            self.links.capacity() * size_of::<Links>()
+                + self.unlisted.capacity() * size_of::<u32>()
+                + listed
+                + self.by_user.allocation_size(),
         ]
     }
 }
