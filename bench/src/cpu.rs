@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The core that servers have to themselves.
 pub(crate) const SERVER: usize = 0;
@@ -27,9 +28,10 @@ pub(crate) fn of(process: u32) -> Duration {
     own + children_of(process).into_iter().map(of).sum::<Duration>()
 }
 
-/// The CPU time of the calling thread.
+/// The CPU time of the calling thread. To ask takes some 200 ns.
 pub(crate) fn of_this_thread() -> Duration {
-    of_thread(Path::new("/proc/thread-self"))
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn of_thread(directory: &Path) -> Duration {

@@ -1,6 +1,6 @@
 //! What is measured, a file each.
 
-mod engine;
+pub(crate) mod engine;
 mod startup;
 
 use std::time::Duration;

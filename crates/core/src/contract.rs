@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::conversation::{Conversation, Role, Scope, Side, User};
-use crate::lease::SideState;
+use crate::lease::{LeaseView, SideState};
 use crate::policy::Policy;
 use crate::signal::{Marks, Signal, Source, Utterance};
 use crate::store::{Commit, Presence, Store, StoreError};
@@ -255,14 +255,35 @@ async fn random_operations_agree_with_a_map<H: Harness>(harness: &H) {
             let outcome = lapse(harness, &side, now).await;
             assert_eq!(outcome, step(&mut model, &side, &Input::Lapse, now, &policy));
         }
-        let user = format!("+{}", random.below(7));
+        let user = ["+1", "+2", "+14155550123", "+3 4", "visitor"][random.below(5) as usize];
+        let agent = ["bot", "ada"][random.below(2) as usize];
         let role = Role::BOTH[random.below(2) as usize];
-        let side = Side { role, ..side(["acme", "other"][random.below(2) as usize], "rcs", "bot", &user) };
+        let side = Side { role, ..side(["acme", "other"][random.below(2) as usize], "rcs", agent, user) };
         let input = Input::Say(random.utterance());
         let outcome =
             harness.store().update(&side, at(now), |state| transition(state, &input, at(now), &policy)).await;
         assert_eq!(outcome, Ok(step(&mut model, &side, &input, now, &policy)));
+        if random.below(5) == 0 {
+            let narrow = |random: &mut Lcg, to: &'static str| (random.below(2) == 0).then_some(to);
+            let scope = scope(None, narrow(&mut random, agent), narrow(&mut random, user));
+            let listed = harness.store().leases(&scope, at(now), 1_000).await.leases;
+            assert_eq!(sorted(listed), sorted(living(&model, &scope, now)), "in {scope:?} at {now}");
+        }
     }
+}
+
+fn living(model: &BTreeMap<Side, SideState>, scope: &Scope, now: u64) -> Vec<(Side, LeaseView)> {
+    let sides = model.iter().filter(|(side, _)| scope.covers(&side.conversation));
+    let leases =
+        sides.flat_map(|(side, state)| state.leases.iter().map(|lease| (side.clone(), lease.view())));
+    leases.filter(|(_, lease)| lease.expires_at > at(now)).collect()
+}
+
+fn sorted(mut leases: Vec<(Side, LeaseView)>) -> Vec<(Side, LeaseView)> {
+    leases.sort_by(|(side, lease), (other, of_other)| {
+        side.cmp(other).then_with(|| lease.participant.cmp(&of_other.participant))
+    });
+    leases
 }
 
 fn step(

@@ -23,7 +23,7 @@ use crate::transition::{Decision, Outcome};
 use shard::Shard;
 
 /// Enough that threads seldom meet; a power of two.
-const SHARDS: usize = 128;
+const SHARDS: usize = 64;
 
 /// Sides in this process's memory. They end with it.
 pub struct MemoryStore<F> {
@@ -87,7 +87,7 @@ impl<F: Feed> MemoryStore<F> {
                 Presence::Vanished
             }
             (Some(slot), false) => {
-                shard.replace(slot, decision.next);
+                shard.replace(slot, decision.next, deadline);
                 Presence::Unchanged
             }
             (None, true) => Presence::Unchanged,
@@ -96,7 +96,7 @@ impl<F: Feed> MemoryStore<F> {
                     self.sides.fetch_sub(1, Ordering::Relaxed);
                     return Err(StoreError::Full);
                 }
-                shard.insert(side, decision.next);
+                shard.insert(side, decision.next, deadline);
                 Presence::Appeared
             }
         };

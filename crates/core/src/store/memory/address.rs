@@ -1,6 +1,6 @@
 //! A user's address, and which side is meant, in eight bytes.
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use slab::Slab;
 
 use crate::conversation::{Address, Phone, Role, User};
@@ -56,6 +56,11 @@ impl Texts {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Bytes taken.
     pub(super) fn footprint(&self) -> usize {
         let long = self.0.iter().map(|(_, text)| if text.is_heap_allocated() { text.capacity() } else { 0 });
@@ -65,16 +70,9 @@ impl Texts {
 
 /// A phone number as people write it.
 fn written(number: Phone) -> CompactString {
-    // The largest of all numbers has twenty digits.
-    let (mut text, mut rest, mut from) = ([0; 21], number.get(), 21);
-    while rest > 0 {
-        from -= 1;
-        text[from] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    from -= 1;
-    text[from] = b'+';
-    CompactString::from_utf8_lossy(&text[from..])
+    let mut text = CompactString::const_new("+");
+    text.push_str(&number.get().to_compact_string());
+    text
 }
 
 impl Who {

@@ -158,6 +158,11 @@ impl Lines {
         lines.filter(|line| line.is_in(scope))
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.by_names.is_empty() && self.indexes.iter().all(HashMap::is_empty)
+    }
+
     /// Bytes taken by what the lines are called, and by what they are listed by.
     pub(super) fn footprint(&self) -> [usize; 2] {
         let long = |name: &Name| if name.is_heap_allocated() { name.capacity() } else { 0 };

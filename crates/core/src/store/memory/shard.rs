@@ -48,6 +48,11 @@ impl Entry {
     }
 }
 
+/// As [`Conversation::hash`] has it.
+fn hash_of(entry: &Entry, lines: &Lines, texts: &Texts) -> u64 {
+    hash_one((lines.hash(entry.line), texts.address(entry.who)))
+}
+
 /// Where a side that has leases stands among others that have.
 #[derive(Clone, Copy)]
 struct Links {
@@ -77,9 +82,8 @@ impl Shard {
         self.states.unpack(&self.entries[slot as usize].state)
     }
 
-    pub(super) fn insert(&mut self, side: &Side, state: SideState) {
+    pub(super) fn insert(&mut self, side: &Side, state: SideState, deadline: Option<Time>) {
         let conversation = &side.conversation;
-        let deadline = state.deadline();
         let is_composing = !state.leases.is_empty();
         let entry = Entry {
             who: self.texts.keep(conversation.address(), side.role),
@@ -91,21 +95,32 @@ impl Shard {
             // Doubling would leave half of it unused at worst.
             self.entries.reserve_exact((self.entries.capacity() / 8).max(64));
         }
+        if self.by_side.len() == self.by_side.capacity() {
+            self.make_room();
+        }
         let slot = u32::try_from(self.entries.insert(entry)).expect("a shard holds fewer than 2^32 sides");
-        let Self { entries, lines, texts, .. } = self;
-        let hash_of = |&slot: &u32| {
-            let entry = &entries[slot as usize];
-            hash_one((lines.hash(entry.line), texts.address(entry.who)))
-        };
-        self.by_side.insert_unique(conversation.hash(), slot, hash_of);
+        let Self { entries, lines, texts, by_side, .. } = self;
+        by_side
+            .insert_unique(conversation.hash(), slot, |&slot| hash_of(&entries[slot as usize], lines, texts));
         if is_composing {
             self.list_later(slot);
         }
         self.file(slot, deadline);
     }
 
-    pub(super) fn replace(&mut self, slot: u32, state: SideState) {
-        let deadline = state.deadline();
+    /// Makes a larger table. The entries are gone through in the order in which they are kept, which is many times as fast
+    /// as in the order of the table that has become too small.
+    fn make_room(&mut self) {
+        let Self { entries, lines, texts, by_side, .. } = self;
+        *by_side = HashTable::with_capacity((by_side.len() * 3 / 2).max(28));
+        for (slot, entry) in &*entries {
+            by_side.insert_unique(hash_of(entry, lines, texts), slot as u32, |&slot| {
+                hash_of(&entries[slot as usize], lines, texts)
+            });
+        }
+    }
+
+    pub(super) fn replace(&mut self, slot: u32, state: SideState, deadline: Option<Time>) {
         let is_composing = !state.leases.is_empty();
         let entry = &mut self.entries[slot as usize];
         let was_composing = self.states.has_leases(&entry.state);
@@ -342,10 +357,117 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use smallvec::smallvec;
+
     use super::*;
+    use crate::lease::{Claim, Fence, Lease};
+    use crate::signal::Source;
 
     #[test]
     fn a_side_takes_32_bytes() {
         assert_eq!(size_of::<Option<Entry>>(), 32);
+    }
+
+    fn side(tenant: usize, agent: usize, user: usize, role: usize) -> Side {
+        let user = User::new(["+1", "+14155550123", "visitor"][user % 3]);
+        let conversation =
+            Conversation::new(["acme", "other"][tenant % 2], "rcs", format!("bot-{agent}"), user);
+        Side { conversation, role: Role::BOTH[role % 2] }
+    }
+
+    /// Nothing; a lease that takes few bytes; one that does not; a fence alone.
+    fn state(kind: usize) -> SideState {
+        let claim = Claim { source: Source::OneShot, until: Time::from_millis(9_000) };
+        let lease = Lease {
+            participant: (kind == 2).then(|| "ada".into()),
+            name: None,
+            started_at: Time::from_millis(1),
+            announced_until: claim.until,
+            guard: Duration::ZERO,
+            turn: None,
+            origin: "test".into(),
+            claims: smallvec![claim],
+        };
+        match kind {
+            1 | 2 => SideState { leases: smallvec![lease], fence: None },
+            3 => SideState { leases: smallvec![], fence: Some(Box::new(Fence::default())) },
+            _ => SideState::default(),
+        }
+    }
+
+    fn put(shard: &mut Shard, side: &Side, state: SideState) {
+        let deadline = state.deadline();
+        match (shard.find(&side.conversation, side.role), state.is_empty()) {
+            (Some(slot), true) => shard.remove(&side.conversation, slot),
+            (Some(slot), false) => shard.replace(slot, state, deadline),
+            (None, true) => {}
+            (None, false) => shard.insert(side, state, deadline),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_and_goes_the_lists_have_what_lives(
+            steps in prop::collection::vec((0..2_usize, 0..4_usize, 0..3_usize, 0..2_usize, 0..4_usize, 0..12_usize), 1..200),
+        ) {
+            let (mut shard, mut model) = (Shard::default(), BTreeMap::new());
+            for (tenant, agent, user, role, kind, asked) in steps {
+                let side = side(tenant, agent, user, role);
+                put(&mut shard, &side, state(kind));
+                model.insert(side.clone(), kind);
+                let one = Scope::one(&side.conversation);
+                let scope = match asked {
+                    0 => Scope { agent: None, user: None, ..one },
+                    1 => Scope { user: None, ..one },
+                    2 => Scope { agent: None, ..one },
+                    3 => Scope { channel: Some("other".into()), ..one },
+                    // Most of the time nobody asks.
+                    _ => continue,
+                };
+                let mut listing = Listing::default();
+                shard.list_scope(&scope, Time::ZERO, 1_000, &mut listing);
+                let mut listed: Vec<Side> = listing.leases.into_iter().map(|(side, _)| side).collect();
+                listed.sort();
+                let lives = model.iter().filter(|(side, kind)| matches!(kind, 1 | 2) && scope.covers(&side.conversation));
+                prop_assert_eq!(listed, lives.map(|(side, _)| side.clone()).collect::<Vec<_>>());
+            }
+            for side in model.keys() {
+                put(&mut shard, side, SideState::default());
+            }
+            prop_assert!(shard.entries.is_empty() && shard.by_side.is_empty() && shard.by_user.is_empty());
+            prop_assert!(shard.lines.is_empty() && shard.states.is_empty() && shard.texts.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_came_and_went_takes_no_room_and_hides_nobody() {
+        let mut shard = Shard::default();
+        let stays = side(0, 0, 0, 0);
+        put(&mut shard, &stays, state(1));
+        for _ in 0..10_000 {
+            put(&mut shard, &side(0, 1, 1, 0), state(1));
+            put(&mut shard, &side(0, 1, 1, 0), state(0));
+        }
+        assert!(shard.unlisted.len() <= STALE + 2, "{}", shard.unlisted.len());
+        let mut listing = Listing::default();
+        shard.list_scope(&Scope::tenant("acme"), Time::ZERO, 10, &mut listing);
+        assert_eq!(listing.leases.into_iter().map(|(side, _)| side).collect::<Vec<_>>(), [stays]);
+    }
+
+    #[test]
+    fn one_user_may_talk_to_thousands() {
+        let mut shard = Shard::default();
+        for agent in 0..5_000 {
+            put(&mut shard, &side(0, agent, 1, 0), state(1));
+        }
+        for agent in 0..5_000 {
+            let side = side(0, agent, 1, 0);
+            let slot = shard.find(&side.conversation, side.role).unwrap();
+            assert_eq!(shard.side(slot), side);
+        }
     }
 }

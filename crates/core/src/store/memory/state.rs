@@ -135,6 +135,11 @@ impl States {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.wholes.is_empty()
+    }
+
     /// Bytes taken by those kept whole, as far as they can be seen.
     pub(super) fn footprint(&self) -> usize {
         self.wholes.capacity() * size_of::<Option<SideState>>()
