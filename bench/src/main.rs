@@ -7,8 +7,10 @@
 #![allow(clippy::print_stdout, reason = "it says how far it is")]
 
 mod cpu;
+mod doors;
 mod gateway;
 mod http;
+mod limit;
 mod machine;
 mod page;
 mod plot;
