@@ -9,7 +9,9 @@
 mod cpu;
 mod doors;
 mod gateway;
+mod guard;
 mod http;
+mod instructions;
 mod limit;
 mod machine;
 mod page;
@@ -33,6 +35,12 @@ struct Arguments {
     /// Fewer and shorter rounds, to see that it runs. Writes nothing.
     #[arg(long)]
     quick: bool,
+    /// Counts instructions, and fails where some operation takes more than was accepted.
+    #[arg(long, conflicts_with = "sections")]
+    guard: bool,
+    /// Counts instructions, and accepts what comes out.
+    #[arg(long, conflicts_with_all = ["sections", "guard"])]
+    accept: bool,
 }
 
 fn main() -> Result<()> {
@@ -45,6 +53,12 @@ fn main() -> Result<()> {
     }
     // Servers have the first core, and whatever loads them the second.
     cpu::pin(cpu::LOAD)?;
+    if arguments.guard {
+        return guard::check();
+    }
+    if arguments.accept {
+        return guard::accept();
+    }
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
     let mut page = Page::open("docs/benchmarks.md")?;
     for section in SECTIONS {

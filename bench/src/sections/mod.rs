@@ -1,6 +1,7 @@
 //! What is measured, a file each.
 
 mod doors;
+mod instructions;
 mod startup;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(crate) struct Section {
 pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "startup", run: startup::run },
     Section { name: "doors", run: doors::run },
+    Section { name: "instructions", run: instructions::run },
 ];
 
 /// How much is measured.
