@@ -1,5 +1,8 @@
 //! An exchange at a provider's door: what is asked, in the order that every door keeps, and what comes of it, here or at
 //! the provider.
+//!
+//! What seldom comes and waits long is boxed where it is waited for: each request is moved about as a whole, and takes as
+//! much room as the longest way that it may go.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,7 +56,7 @@ impl Exchange<'_> {
             Err(other @ (Rejection::UnknownPath | Rejection::MethodNotAllowed { .. }))
                 if gateway.relay.leads_through(door.name()) =>
             {
-                return Ok(self.pass(body, other, now).await?);
+                return Ok(Box::pin(self.pass(body, other, now)).await?);
             }
             caller => caller?,
         };
@@ -71,7 +74,7 @@ impl Exchange<'_> {
         if let Some((sender, upstream)) = self.through(caller, &call) {
             let reference = call.reference.clone();
             let through = self.letting(upstream, self.parcel(caller, sender, lead), rest.map(Body::new));
-            return through.call(call).await.map_err(|rejection| Refusal { rejection, reference });
+            return Box::pin(through.call(call)).await.map_err(|rejection| Refusal { rejection, reference });
         }
         let is_kept = gateway.console.transcript.is_some() && call.signal == Some(Signal::Sent);
         let text = if is_kept { door.message_text(head, &lead) } else { None };
@@ -185,7 +188,7 @@ impl Exchange<'_> {
                 let heard = match (verdict, heard) {
                     // What was ignored is told to nobody.
                     (Some(expected), Ok(outcome)) if !matches!(outcome.verdict, Verdict::Ignored(_)) => {
-                        self.stand_by(expected, &side).await.map(|()| outcome)
+                        Box::pin(self.stand_by(expected, &side)).await.map(|()| outcome)
                     }
                     (_, heard) => heard,
                 };

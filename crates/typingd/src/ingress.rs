@@ -67,7 +67,8 @@ pub async fn serve(
     let is_of_own_site =
         if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(&head.headers, scheme) };
     let bar = gateway.origins.check_name(&head.headers).and(is_of_own_site);
-    let answer = async {
+    // Boxed, because it is moved about as a whole.
+    let answer = Box::pin(async {
         match (door, framing, bar) {
             (Some(door), framing, bar) => {
                 let is_fit = framing.and(bar).map_err(|why| Rejection::Malformed { why: why.into() });
@@ -78,7 +79,7 @@ pub async fn serve(
             (None, Err(why), _) => Problem::from(Rejection::Malformed { why: why.into() }).into(),
             (None, Ok(()), Err(why)) => Problem::forbidden(why).into(),
             (None, Ok(()), Ok(())) if is_webhook => {
-                webhooks::serve(&gateway, &directory, &head, body, address).await
+                Box::pin(webhooks::serve(&gateway, &directory, &head, body, address)).await
             }
             (None, Ok(()), Ok(())) => {
                 let mut head = head.clone();
@@ -86,10 +87,10 @@ pub async fn serve(
                     head.extensions.insert(scheme);
                 }
                 let request = http::Request::from_parts(head, Body::new(body));
-                native.oneshot(request).await.unwrap_or_else(|never| match never {})
+                Box::pin(native.oneshot(request)).await.unwrap_or_else(|never| match never {})
             }
         }
-    };
+    });
     let answer = AssertUnwindSafe(answer)
         .catch_unwind()
         .instrument(debug_span!("request", id = logged_id, door = name))
