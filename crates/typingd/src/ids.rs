@@ -1,5 +1,6 @@
 //! The one place where randomness is read.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use typingd_core::Conversation;
@@ -7,9 +8,36 @@ use uuid::{Builder, Uuid};
 
 /// A name that nothing else has, and in which no order shows.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn unique() -> Uuid {
-    Uuid::new_v4()
+    Builder::from_random_bytes(POOL.with_borrow_mut(Pool::take)).into_uuid()
+}
+
+/// How many random bytes are asked of the system at once: a call to it costs more than they do.
+const POOL_BYTES: usize = 4_096;
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], given: POOL_BYTES }) };
+}
+
+/// Random bytes that nobody has been given yet.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    given: usize,
+}
+
+impl Pool {
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    fn take(&mut self) -> [u8; 16] {
+        if self.given == POOL_BYTES {
+            getrandom::fill(&mut self.bytes).expect("the system has randomness");
+            self.given = 0;
+        }
+        let mut taken = [0; 16];
+        // What is given is not kept.
+        self.bytes[self.given..self.given + 16].swap_with_slice(&mut taken);
+        self.given += 16;
+        taken
+    }
 }
 
 /// A number that nothing else in the fleet has.
