@@ -7,6 +7,7 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Method, Version};
+use memchr::memchr_iter;
 
 use super::Request;
 
@@ -87,7 +88,7 @@ impl HeadWatch {
 
 /// Where the empty line begins that ends a head, looking from `from` on, and how many bytes come after it.
 fn end_of_head(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    (from..bytes.len()).filter(|&at| bytes[at] == b'\n').find_map(|at| {
+    memchr_iter(b'\n', &bytes[from..]).map(|at| from + at).find_map(|at| {
         let after = &bytes[at + 1..];
         let rest = after.strip_prefix(b"\n").or_else(|| after.strip_prefix(b"\r\n"))?;
         Some((at, rest.len()))
@@ -95,13 +96,19 @@ fn end_of_head(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
 }
 
 fn judge(head: &[u8]) -> Head {
-    let (mut lengths, mut codings) = (0, 0);
-    for line in head.split(|&byte| byte == b'\n').skip(1) {
-        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
-        codings += usize::from(name.eq_ignore_ascii_case(b"transfer-encoding"));
-    }
-    if lengths + codings > 1 { Head::Ambiguous } else { Head::Sound }
+    let lines = memchr_iter(b'\n', head).map(|at| &head[at + 1..]);
+    if lines.filter(|line| delimits_body(line)).count() > 1 { Head::Ambiguous } else { Head::Sound }
+}
+
+/// Whether a header, at whose name this begins, says where the body ends.
+fn delimits_body(header: &[u8]) -> bool {
+    let name: &[u8] = match header.first() {
+        Some(b'c' | b'C') => b"content-length",
+        Some(b't' | b'T') => b"transfer-encoding",
+        _ => return false,
+    };
+    let Some((start, rest)) = header.split_at_checked(name.len()) else { return false };
+    start.eq_ignore_ascii_case(name) && matches!(rest.first(), None | Some(b':' | b'\n'))
 }
 
 #[cfg(test)]
