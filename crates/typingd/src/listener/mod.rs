@@ -4,6 +4,7 @@
 //! in `guard`. What hyper lets pass and a proxy might read in another way is refused in `framing`.
 
 mod connection;
+mod deadline;
 mod framing;
 mod guard;
 
