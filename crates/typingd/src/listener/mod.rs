@@ -7,6 +7,7 @@ mod connection;
 mod deadline;
 mod framing;
 mod guard;
+mod seldom;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use connection::{Handover, Request, RequestBody, Response};
+
+pub(crate) use seldom::Seldom;
 
 use connection::{Connection, Successor};
 use guard::Guarded;
@@ -131,8 +134,9 @@ where
             .with_upgrades()
     );
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = closing.cancelled() => {
+        () = Seldom::new(closing.cancelled()) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
