@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
+use http::HeaderMap;
 use tokio::time::timeout;
 use tracing::error;
 use typingd_core::store::near::Tally;
@@ -296,7 +297,14 @@ impl Gateway {
 
     /// The caller behind a connection: its peer or, where that is a load balancer of our own, whom it names last.
     #[must_use]
-    pub fn caller(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
+    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if !self.trusts(&peer) {
+            return peer;
+        }
+        // Some load balancers add a line of their own behind the caller's.
+        let forwarded_for = headers.get_all("x-forwarded-for").iter();
+        let forwarded_for: Vec<&str> = forwarded_for.map(|line| line.to_str().unwrap_or_default()).collect();
+        let forwarded_for = forwarded_for.join(",");
         let mut hops = forwarded_for.rsplit(',').map(|hop| {
             let hop = hop.trim();
             hop.parse().or_else(|_| hop.parse().map(|address: SocketAddr| address.ip()))

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use http::HeaderName;
 use typingd_core::Conversation;
 use uuid::{Builder, Uuid};
 
@@ -94,13 +95,19 @@ pub fn of_payload(id: &str) -> String {
 }
 
 /// The header by which a caller may name its request, and by which it is named in the answer.
-pub const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name of a request in the log: the caller's, where it can be no number of anybody's, else a new one.
 #[must_use]
 pub fn of_request(given: Option<&str>) -> String {
     let is_usable = |id: &&str| Uuid::try_parse(id).is_ok() || is_harmless(id);
-    given.filter(is_usable).map_or_else(|| unique().to_string(), str::to_owned)
+    given.filter(is_usable).map_or_else(|| text(unique()), str::to_owned)
+}
+
+/// A name as text.
+#[must_use]
+pub fn text(name: Uuid) -> String {
+    name.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// Short, of plain characters, and without as many digits as a phone number has, however it is divided.

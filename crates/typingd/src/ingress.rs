@@ -1,5 +1,6 @@
 //! A signal's way in: which face a request is for.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
 use http::StatusCode;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderName, HeaderValue};
 use tower::ServiceExt;
 use tracing::{Instrument, debug, debug_span, error};
 use typingd_providers::{Provider, Refusal, Rejection, head};
@@ -23,6 +24,8 @@ use crate::ids;
 use crate::listener::{Framing, Request, Response};
 use crate::webhooks::{self, WEBHOOK};
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// The caller behind a request, for those who look at it later.
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub IpAddr);
@@ -32,19 +35,17 @@ pub async fn serve(
     gateway: Arc<Gateway>,
     native: Router,
     peer: IpAddr,
-    mut request: Request,
+    request: Request,
     framing: Framing,
 ) -> Response {
     let began = gateway.clock.elapsed();
-    // Some load balancers add a line of their own behind the caller's.
-    let forwarded_for = request.headers().get_all("x-forwarded-for").iter();
-    let forwarded_for: Vec<&str> = forwarded_for.map(|line| line.to_str().unwrap_or_default()).collect();
-    let address = gateway.caller(peer, &forwarded_for.join(","));
-    request.extensions_mut().insert(Address(address));
-    let id = ids::of_request(head::single(request.headers(), ids::REQUEST_ID));
+    let address = gateway.caller(peer, request.headers());
+    let given = head::single(request.headers(), ids::REQUEST_ID);
+    let id = ids::of_request(given);
     let directory = gateway.directory.load_full();
     // Whose credential came as a name gets it back as ever, so that nothing can be learned from it.
-    let logged_id = if directory.is_credential(&id) { ids::unique().to_string() } else { id.clone() };
+    let is_credential = given == Some(&*id) && directory.is_credential(&id);
+    let logged_id = if is_credential { Cow::Owned(ids::text(ids::unique())) } else { Cow::Borrowed(&*id) };
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let is_webhook = webhooks::owns(path);
@@ -62,7 +63,7 @@ pub async fn serve(
     };
 
     let is_sound = framing.is_ok();
-    let scheme = gateway.scheme(peer, head::single(&head.headers, "x-forwarded-proto"));
+    let scheme = gateway.scheme(peer, head::single(&head.headers, X_FORWARDED_PROTO));
     // The console lets links from anywhere lead to its page.
     let is_of_own_site =
         if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(&head.headers, scheme) };
@@ -83,6 +84,7 @@ pub async fn serve(
             }
             (None, Ok(()), Ok(())) => {
                 let mut head = head.clone();
+                head.extensions.insert(Address(address));
                 if let Some(scheme) = scheme {
                     head.extensions.insert(scheme);
                 }
@@ -93,10 +95,10 @@ pub async fn serve(
     });
     let answer = AssertUnwindSafe(answer)
         .catch_unwind()
-        .instrument(debug_span!("request", id = logged_id, door = name))
+        .instrument(debug_span!("request", id = &*logged_id, door = name))
         .await;
     let mut response = answer.unwrap_or_else(|_| {
-        error!(id = logged_id, door = name, "a request could not be served: this is a bug");
+        error!(id = &*logged_id, door = name, "a request could not be served: this is a bug");
         let refusal = Refusal::from(Rejection::Internal);
         door.map_or_else(
             || Problem::from(Rejection::Internal).into(),
@@ -107,7 +109,7 @@ pub async fn serve(
     let status = response.status().as_u16();
     let took = gateway.clock.elapsed().saturating_sub(began);
     gateway.metrics.answered(name, status, took);
-    debug!(id = logged_id, door = name, status, took_us = took.as_micros(), "answered");
+    debug!(id = &*logged_id, door = name, status, took_us = took.as_micros(), "answered");
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(ids::REQUEST_ID, id);
     }
