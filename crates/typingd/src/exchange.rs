@@ -12,11 +12,12 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::Limited;
 use typingd_core::{
-    Conversation, IgnoreReason, Marks, Outcome, Side, Signal, Source, StopReason, Time, Utterance, Verdict,
+    IgnoreReason, Marks, Outcome, Side, Signal, Source, StopReason, Time, Utterance, Verdict,
 };
 use typingd_providers::account::Answered;
 use typingd_providers::upstream::is_path;
 use typingd_providers::{Account, Call, Caller, Provider, Receipt, Refusal, Rejection};
+use uuid::Uuid;
 
 use crate::console::Speaker;
 use crate::directory::Directory;
@@ -163,7 +164,8 @@ impl Exchange<'_> {
         call: Call,
         text: Option<String>,
     ) -> Result<http::Response<Bytes>, Refusal> {
-        let Call { conversations, role, signal, marks, opens_conversation, reference, reply } = call;
+        let Call { conversations, role, signal, marks, reference, reply, .. } = call;
+        let Call { opens_conversation, names_conversation, .. } = call;
         let Self { gateway, door, .. } = self;
         let now = gateway.clock.now();
         let payload_id = marks.payload_id.map(|id| ids::of_payload(&id).into());
@@ -206,7 +208,9 @@ impl Exchange<'_> {
         if opens_conversation {
             conversations.iter().for_each(|conversation| gateway.opened.open(conversation));
         }
-        let mut response = reply(&receipt(gateway, &conversations, &outcomes, now));
+        let open = conversations.iter().filter(|_| names_conversation);
+        let conversation_id = open.filter_map(|conversation| gateway.opened.name_of(conversation)).next();
+        let mut response = reply(&receipt(gateway, conversation_id, &outcomes, now));
         match (conversations.len(), outcomes.as_slice()) {
             (0, _) => {}
             (_, [outcome]) => wire::add_decision(response.headers_mut(), outcome, now),
@@ -245,7 +249,7 @@ impl Exchange<'_> {
     }
 }
 
-fn receipt(gateway: &Gateway, conversations: &[Conversation], outcomes: &[Outcome], now: Time) -> Receipt {
+fn receipt(gateway: &Gateway, conversation_id: Option<Uuid>, outcomes: &[Outcome], now: Time) -> Receipt {
     let lease = outcomes.iter().find_map(|outcome| outcome.lease.as_ref());
     let (started_at, ends_at) = lease.map_or((now, now), |lease| (lease.started_at, lease.expires_at));
     Receipt {
@@ -253,6 +257,6 @@ fn receipt(gateway: &Gateway, conversations: &[Conversation], outcomes: &[Outcom
         message_id: ids::unique(),
         started_at: gateway.clock.wall(started_at),
         ends_at: gateway.clock.wall(ends_at),
-        conversation_id: conversations.iter().find_map(|conversation| gateway.opened.name_of(conversation)),
+        conversation_id,
     }
 }

@@ -1,8 +1,10 @@
 //! The one place where randomness is read.
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use http::HeaderName;
 use typingd_core::Conversation;
 use uuid::{Builder, Uuid};
@@ -77,7 +79,9 @@ pub fn jitter(from: Duration, to: Duration) -> Duration {
 /// The name of a conversation: the same for the same conversation, on every node and after every restart.
 #[must_use]
 pub fn of_conversation(conversation: &Conversation) -> Uuid {
-    let mut hasher = blake3::Hasher::new_derive_key("typingd 2026 conversation identifier");
+    static CONTEXT: LazyLock<ContextKey> =
+        LazyLock::new(|| hash_derive_key_context("typingd 2026 conversation identifier"));
+    let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     let parts: [&str; 4] =
         [conversation.tenant(), conversation.channel(), conversation.agent(), conversation.user().as_str()];
     for part in parts {
