@@ -15,7 +15,7 @@ use typingd_core::store::{Listing, StoreError};
 use typingd_core::{
     Engine, IgnoreReason, LeaseView, Marks, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict,
 };
-use typingd_providers::Rejection;
+use typingd_providers::{Rejection, head};
 
 use crate::census::{Census, Count};
 use crate::clock::Clock;
@@ -290,8 +290,9 @@ impl Gateway {
     /// How browsers reach the gateway: what a load balancer of our own `forwarded`, or what the connection itself says.
     /// `None` where a load balancer that we do not know of may have ended TLS.
     #[must_use]
-    pub fn scheme(&self, peer: IpAddr, forwarded: Option<&str>) -> Option<Scheme> {
-        let forwarded = forwarded.filter(|_| self.trusts(&peer)).and_then(Scheme::named);
+    pub fn scheme(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Scheme> {
+        let forwarded = || head::single(headers, "x-forwarded-proto").and_then(Scheme::named);
+        let forwarded = if self.trusts(&peer) { forwarded() } else { None };
         forwarded.or(self.has_tls.then_some(Scheme::Https))
     }
 

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
 use http::StatusCode;
-use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderValue};
 use tower::ServiceExt;
 use tracing::{Instrument, debug, debug_span, error};
 use typingd_providers::{Provider, Refusal, Rejection, head};
@@ -23,8 +23,6 @@ use crate::gateway::Gateway;
 use crate::ids;
 use crate::listener::{Framing, Request, Response};
 use crate::webhooks::{self, WEBHOOK};
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The caller behind a request, for those who look at it later.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +61,7 @@ pub async fn serve(
     };
 
     let is_sound = framing.is_ok();
-    let scheme = gateway.scheme(peer, head::single(&head.headers, X_FORWARDED_PROTO));
+    let scheme = gateway.scheme(peer, &head.headers);
     // The console lets links from anywhere lead to its page.
     let is_of_own_site =
         if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(&head.headers, scheme) };
