@@ -89,6 +89,26 @@ pub(crate) fn closed_loop(address: SocketAddr, requests: Vec<Vec<Vec<u8>>>, turn
     })
 }
 
+/// Sends each connection's requests once, one after the other, over all connections at the same time.
+pub(crate) fn once(address: SocketAddr, requests: Vec<Vec<Vec<u8>>>) -> Result<()> {
+    run(async move {
+        let mut workers = JoinSet::new();
+        for requests in requests {
+            let mut connection = Connection::open(address).await?;
+            workers.spawn_local(async move {
+                for request in &requests {
+                    connection.ask(request).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(done) = workers.join_next().await {
+            done??;
+        }
+        Ok(())
+    })
+}
+
 /// Asks `rate` times a second, evenly, whether the answers come or not; the time runs from when a request was due.
 pub(crate) fn open_loop(
     address: SocketAddr,
@@ -109,11 +129,9 @@ pub(crate) fn open_loop(
                     if due >= start + turn {
                         break;
                     }
-                    tokio::time::sleep_until(due.into()).await;
-                    // The timer is late by up to a millisecond, which is not the server's doing.
-                    let began = Instant::now();
+                    wait_until(due).await;
                     connection.ask(request).await?;
-                    latency.record(nanos(began.elapsed()))?;
+                    latency.record(nanos(due.elapsed()))?;
                     due += every;
                 }
                 anyhow::Ok(latency)
@@ -121,6 +139,17 @@ pub(crate) fn open_loop(
         }
         gather(workers, turn).await
     })
+}
+
+/// Waits more exactly than a timer does, which is late by up to a millisecond: that would be taken for the server's doing.
+async fn wait_until(due: Instant) {
+    const TIMER: Duration = Duration::from_millis(2);
+    if let Some(early) = due.checked_sub(TIMER).filter(|early| Instant::now() < *early) {
+        tokio::time::sleep_until(early.into()).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Runs on this thread alone.

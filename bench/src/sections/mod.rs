@@ -1,6 +1,8 @@
 //! What is measured, a file each.
 
+mod doors;
 pub(crate) mod engine;
+mod instructions;
 mod startup;
 
 use std::time::Duration;
@@ -14,8 +16,12 @@ pub(crate) struct Section {
     pub(crate) run: fn(Effort) -> Result<String>,
 }
 
-pub(crate) const SECTIONS: &[Section] =
-    &[Section { name: "engine", run: engine::run }, Section { name: "startup", run: startup::run }];
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { name: "doors", run: doors::run },
+    Section { name: "instructions", run: instructions::run },
+    Section { name: "engine", run: engine::run },
+    Section { name: "startup", run: startup::run },
+];
 
 /// How much is measured.
 #[derive(Clone, Copy)]

@@ -110,7 +110,7 @@ impl Patterns {
     /// Whether the name matches one of them.
     #[must_use]
     pub fn contain(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern, name))
+        self.0.iter().any(|pattern| pattern == "*" || pattern == name || matches(pattern, name))
     }
 }
 

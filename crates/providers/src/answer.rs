@@ -16,7 +16,11 @@ const SOON_S: u32 = 1;
 /// Where the body cannot be written as JSON, which texts, numbers and lists of them always can.
 #[must_use]
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_vec(body).expect("texts and numbers can always be written as JSON");
+    written(status, serde_json::to_vec(body).expect("texts and numbers can always be written as JSON"))
+}
+
+/// An answer with this body, which is JSON already.
+pub(crate) fn written(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

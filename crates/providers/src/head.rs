@@ -1,10 +1,11 @@
 //! Reading a request's head.
 
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap};
+use memchr::memchr;
 
 /// The one value of a header; `None` where it is missing, sent twice or not text.
 #[must_use]
-pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { value.to_str().ok() }
@@ -12,15 +13,16 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// Whether the header was sent at all.
 #[must_use]
-pub fn is_sent(headers: &HeaderMap, name: &str) -> bool {
+pub fn is_sent(headers: &HeaderMap, name: impl AsHeaderName) -> bool {
     headers.contains_key(name)
 }
 
 /// What follows the scheme of `Authorization`, if it is this scheme, in any letter case.
 #[must_use]
 pub fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
-    let (sent, credentials) = single(headers, "authorization")?.split_once(' ')?;
-    sent.eq_ignore_ascii_case(scheme).then(|| credentials.trim_start_matches(' '))
+    let (sent, credentials) = single(headers, AUTHORIZATION)?.split_at_checked(scheme.len())?;
+    let is_it = sent.eq_ignore_ascii_case(scheme) && credentials.starts_with(' ');
+    is_it.then(|| credentials.trim_start_matches(' '))
 }
 
 /// Whether a path is this one or one below it.
@@ -38,6 +40,7 @@ pub fn is_own_path(path: &str) -> bool {
 /// Whether the body is said to be of this media type, in any letter case, whatever its parameters.
 #[must_use]
 pub fn is_media_type(headers: &HeaderMap, media_type: &str) -> bool {
-    let sent = single(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-    sent.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+    let sent = single(headers, CONTENT_TYPE).unwrap_or_default();
+    let end = memchr(b';', sent.as_bytes()).unwrap_or(sent.len());
+    sent[..end].trim().eq_ignore_ascii_case(media_type)
 }

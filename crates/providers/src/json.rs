@@ -5,6 +5,7 @@
 //! one by one, and all that is wrong with them is said at once, by path and kind, never by value.
 
 pub(crate) mod splice;
+pub(crate) mod writer;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -124,13 +125,25 @@ impl<'de> Visitor<'de> for JsonVisitor {
             };
             members.push((name, value));
         }
-        let mut names = HashSet::with_capacity(members.len());
-        if members.iter().all(|(name, _)| names.insert(name.as_ref())) {
+        if is_each_once(&members) {
             Ok(Json::Object(Object(members)))
         } else {
             Err(A::Error::custom("a member is there twice"))
         }
     }
+}
+
+/// More members than this are not compared one by one: a stranger chooses how many there are.
+const FEW: usize = 16;
+
+/// Whether no two members have the same name.
+fn is_each_once(members: &[(Cow<'_, str>, Json<'_>)]) -> bool {
+    if members.len() <= FEW {
+        let is_new = |at: usize| members[..at].iter().all(|(name, _)| *name != members[at].0);
+        return (1..members.len()).all(is_new);
+    }
+    let mut names = HashSet::with_capacity(members.len());
+    members.iter().all(|(name, _)| names.insert(name.as_ref()))
 }
 
 impl<'b> Object<'b> {
@@ -296,6 +309,8 @@ mod tests {
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         let deep = [b"[".repeat(200_000), b"]".repeat(200_000)].concat();
+        let many: String = (0..FEW).map(|name| format!("\"{name}\":1,")).collect();
+        let many = format!("{{{many}\"3\":1}}").into_bytes();
         for (what, body) in [
             ("malformed", &b"{\"a\":}"[..]),
             ("cut off", b"{\"a\":1"),
@@ -303,6 +318,7 @@ mod tests {
             ("a member twice", b"{\"a\":1,\"a\":1}"),
             ("a member twice, once escaped", b"{\"a\":1,\"\\u0061\":1}"),
             ("a member twice, inside", b"{\"x\":[{\"a\":1,\"a\":1}]}"),
+            ("a member twice among many", &many),
             ("invalid UTF-8", b"{\"a\":\"\xff\"}"),
             ("a lone surrogate", b"{\"a\":\"\\ud800\"}"),
             ("a byte order mark", b"\xef\xbb\xbf{}"),

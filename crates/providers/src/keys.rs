@@ -1,7 +1,8 @@
 //! Credentials: secrets that do not print themselves, and look-up that does not leak them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use blake3::Hash;
 
@@ -70,18 +71,40 @@ impl fmt::Debug for KeyHasher {
     }
 }
 
+/// A map by digest. A digest under a key that nobody knows is as good a hash as there is.
+pub type ByDigest<T> = HashMap<Hash, T, BuildHasherDefault<DigestHasher>>;
+
+/// A set of digests.
+pub type Digests = HashSet<Hash, BuildHasherDefault<DigestHasher>>;
+
+/// Takes the beginning of a digest for its hash.
+#[derive(Debug, Default)]
+pub struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, digest: &[u8]) {
+        self.0 = digest.first_chunk().map_or(0, |beginning| u64::from_le_bytes(*beginning));
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Credentials, and what each stands for. Known or not, a look-up does the same work.
 #[derive(Debug)]
 pub struct KeyRing<T> {
     hasher: KeyHasher,
-    held: HashMap<Hash, T>,
+    held: ByDigest<T>,
 }
 
 impl<T> KeyRing<T> {
     /// An empty ring.
     #[must_use]
     pub fn new(hasher: &KeyHasher) -> Self {
-        Self { hasher: hasher.clone(), held: HashMap::new() }
+        Self { hasher: hasher.clone(), held: ByDigest::default() }
     }
 
     /// Adds a credential. Says whether it was new to the ring.

@@ -159,6 +159,8 @@ pub struct Call {
     pub marks: Marks,
     /// Whether the provider counts the conversation as open from now on.
     pub opens_conversation: bool,
+    /// Whether the answer names the conversation, where it is open.
+    pub names_conversation: bool,
     /// The name that the caller gave the call, for a refusal to repeat.
     pub reference: Option<String>,
     /// Says yes, in this provider's words.
@@ -174,6 +176,7 @@ impl Call {
             signal,
             marks: Marks::default(),
             opens_conversation: false,
+            names_conversation: false,
             reference: None,
             reply,
         }
@@ -194,7 +197,7 @@ pub struct Receipt {
     pub started_at: Timestamp,
     /// The lease's planned end, as wall time for people; the moment of the answer where no lease lives.
     pub ends_at: Timestamp,
-    /// The conversation's own name, where the provider counts it as open.
+    /// The conversation's own name, where the answer has it and the provider counts the conversation as open.
     pub conversation_id: Option<Uuid>,
 }
 

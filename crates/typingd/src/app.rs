@@ -319,7 +319,11 @@ impl Connection {
             busy.track_future(ingress::serve(gateway.clone(), native.clone(), peer, request, framing))
         };
         let _counted = Counted::new(connections);
-        cutting.run_until_cancelled(listener::connection(io, limits, service, closing)).await;
+        tokio::select! {
+            biased;
+            () = listener::connection(io, limits, service, closing) => {}
+            () = listener::Seldom::new(cutting.cancelled()) => {}
+        }
     }
 }
 

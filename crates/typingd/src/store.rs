@@ -154,6 +154,7 @@ impl Sides {
     }
 }
 
+/// What waits for servers is boxed, so that what need not wait takes no room for it.
 impl Store for Sides {
     async fn update(
         &self,
@@ -163,21 +164,21 @@ impl Store for Sides {
     ) -> Result<Outcome, StoreError> {
         match self {
             Self::Memory(memory) => memory.update(side, now, decide).await,
-            Self::Shared(shared) => shared.update(side, now, decide).await,
+            Self::Shared(shared) => Box::pin(shared.update(side, now, decide)).await,
         }
     }
 
     async fn due(&self, now: Time, limit: usize) -> Due {
         match self {
             Self::Memory(memory) => memory.due(now, limit).await,
-            Self::Shared(shared) => shared.due(now, limit).await,
+            Self::Shared(shared) => Box::pin(shared.due(now, limit)).await,
         }
     }
 
     async fn leases(&self, scope: &Scope, now: Time, limit: usize) -> Listing {
         match self {
             Self::Memory(memory) => memory.leases(scope, now, limit).await,
-            Self::Shared(shared) => shared.leases(scope, now, limit).await,
+            Self::Shared(shared) => Box::pin(shared.leases(scope, now, limit)).await,
         }
     }
 }

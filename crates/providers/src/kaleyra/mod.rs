@@ -18,9 +18,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use blake3::Hash;
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
+use memchr::memchr;
 use typingd_core::Signal;
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
@@ -31,6 +33,8 @@ pub use upstream::{KaleyraUpstream, UpstreamAccount};
 pub use webhook::KaleyraWebhook;
 
 const NAME: &str = "kaleyra";
+
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// The Kaleyra door.
 #[derive(Debug)]
@@ -98,7 +102,7 @@ impl Kaleyra {
         sid: &str,
         is_key_enough: bool,
     ) -> Result<AccountId, Rejection> {
-        let key = head::single(headers, "api-key").unwrap_or_default();
+        let key = head::single(headers, API_KEY).unwrap_or_default();
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
         let basic = head::authorization(headers, "Basic").and_then(|sent| BASE64_STANDARD.decode(sent).ok());
         let has_basic = basic.is_some();
@@ -109,7 +113,7 @@ impl Kaleyra {
         let owner = owner.ok_or(Rejection::Unauthenticated)?;
         let account = &self.accounts[owner.0];
         let is_key_enough = is_key_enough || account.api_key_alone;
-        let needs_basic = !is_key_enough || head::is_sent(headers, "authorization");
+        let needs_basic = !is_key_enough || head::is_sent(headers, AUTHORIZATION);
         if account.sid == sid && (is_basic_right || !needs_basic) {
             Ok(owner)
         } else {
@@ -257,6 +261,6 @@ fn split(path: &str) -> Option<(&str, &str)> {
 /// The sid of a path of Kaleyra's API, and what follows it, which begins with a slash.
 fn split_sid(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix("/v1/")?;
-    let (sid, rest) = rest.split_at(rest.find('/')?);
+    let (sid, rest) = rest.split_at(memchr(b'/', rest.as_bytes())?);
     (!sid.is_empty()).then_some((sid, rest))
 }

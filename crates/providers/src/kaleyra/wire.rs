@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::json::writer::Writer;
 use crate::rejection::{Fault, FaultKind, Rejection};
 use crate::{Receipt, answer};
 
@@ -23,14 +24,6 @@ struct Envelope<C, D, E> {
 /// `{}`
 #[derive(Serialize)]
 struct Nothing {}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Event<'a> {
-    request_id: String,
-    to: &'a str,
-    message_id: String,
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,14 +52,16 @@ struct MessageError<'a> {
 }
 
 pub(super) fn typing_accepted(to: &str, receipt: &Receipt) -> Response<Bytes> {
-    let (request_id, message_id) = (receipt.request_id.to_string(), receipt.message_id.to_string());
-    let body = Envelope {
-        code: "RCS1002",
-        message: "Event published successfully",
-        data: Event { request_id, to, message_id },
-        error: Nothing {},
-    };
-    answer::json(StatusCode::OK, &body)
+    let body = Writer::with_capacity(256)
+        .fixed(r#"{"code":"RCS1002","message":"Event published successfully","data":{"requestId":""#)
+        .id(receipt.request_id)
+        .fixed(r#"","to":"#)
+        .text(to)
+        .fixed(r#","messageId":""#)
+        .id(receipt.message_id)
+        .fixed(r#""},"error":{}}"#)
+        .finish();
+    answer::written(StatusCode::OK, body)
 }
 
 pub(super) fn message_accepted(to: &[String], receipt: &Receipt) -> Response<Bytes> {

@@ -11,6 +11,7 @@ mod webhook;
 mod wire;
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ pub use webhook::PinnacleWebhook;
 const NAME: &str = "pinnacle";
 
 /// The header that authenticates.
-const KEY: &str = "pinnacle-api-key";
+const KEY: HeaderName = HeaderName::from_static("pinnacle-api-key");
 
 /// The paths of typing calls, that of current SDKs first, and of messages.
 const TYPING_PATHS: [&str; 2] = ["/messages/send/typing", "/messages/typing"];

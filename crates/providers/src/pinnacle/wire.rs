@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
-use jiff::Timestamp;
 use serde::Serialize;
 use typingd_core::User;
 
+use crate::json::writer::Writer;
 use crate::json::{self, Json, Object};
 use crate::rejection::{Fault, Rejection};
 use crate::{Receipt, answer};
@@ -21,16 +21,6 @@ const UPSTREAM_RETRY_AFTER_S: u32 = 1;
 
 /// The longest text of the provider's that is repeated, in bytes.
 const MAX_TEXT: usize = 1024;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TypingAnswer<'a> {
-    success: bool,
-    agent_id: &'a str,
-    recipient: &'a str,
-    started_at: String,
-    ended_at: String,
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,14 +60,18 @@ struct FieldErrors {
 }
 
 pub(super) fn typing_accepted(agent_id: &str, recipient: &User, receipt: &Receipt) -> Response<Bytes> {
-    let body = TypingAnswer {
-        success: true,
-        agent_id,
-        recipient: recipient.as_str(),
-        started_at: iso_8601(receipt.started_at),
-        ended_at: iso_8601(receipt.ends_at),
-    };
-    answer::json(StatusCode::OK, &body)
+    let body = Writer::with_capacity(192)
+        .fixed(r#"{"success":true,"agentId":"#)
+        .text(agent_id)
+        .fixed(r#","recipient":"#)
+        .text(recipient.as_str())
+        .fixed(r#","startedAt":""#)
+        .time(receipt.started_at)
+        .fixed(r#"","endedAt":""#)
+        .time(receipt.ends_at)
+        .fixed(r#""}"#)
+        .finish();
+    answer::written(StatusCode::OK, body)
 }
 
 pub(super) fn message_accepted(sender: &str, recipient: &User, receipt: &Receipt) -> Response<Bytes> {
@@ -185,9 +179,4 @@ fn by_field(faults: &[Fault]) -> BTreeMap<String, FieldErrors> {
         properties.entry(fault.field.to_string()).or_default().errors.push(fault.why());
     }
     properties
-}
-
-/// UTC with milliseconds, as in `2026-11-05T10:00:00.123Z`.
-fn iso_8601(time: Timestamp) -> String {
-    format!("{time:.3}")
 }

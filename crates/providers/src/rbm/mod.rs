@@ -114,6 +114,7 @@ fn call(conversation: Conversation, signal: Option<Signal>, id: Option<String>, 
         signal,
         marks: Marks { turn: None, payload_id: id.as_deref().map(Into::into) },
         opens_conversation: false,
+        names_conversation: false,
         reference: id,
         reply,
     }

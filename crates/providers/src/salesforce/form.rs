@@ -1,6 +1,6 @@
 //! The two parts that a request has: what is said, and the file that may come with it.
 
-use http::header::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderMap};
 
 use super::multipart;
 use crate::head;
@@ -23,7 +23,7 @@ impl<'b> Form<'b> {
         if body.is_empty() {
             return Err(Rejection::NoBody);
         }
-        let content_type = head::single(headers, "content-type").unwrap_or_default();
+        let content_type = head::single(headers, CONTENT_TYPE).unwrap_or_default();
         let boundary = multipart::boundary(content_type, body)?;
         let (mut json, mut attachments) = (None, 0);
         for part in multipart::parts(body, &boundary)? {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use http::header::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderMap};
 
 use super::form::MAX_JSON;
 use super::multipart;
@@ -44,5 +44,5 @@ fn boundary<'r>(headers: &'r HeaderMap, body: &'r [u8]) -> Option<std::borrow::C
     if !head::is_media_type(headers, "multipart/form-data") {
         return None;
     }
-    multipart::boundary(head::single(headers, "content-type")?, body).ok()
+    multipart::boundary(head::single(headers, CONTENT_TYPE)?, body).ok()
 }

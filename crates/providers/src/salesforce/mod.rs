@@ -293,6 +293,7 @@ fn call(account: &Account, interaction: &Interaction<'_>) -> Call {
         signal,
         marks: Marks { turn: None, payload_id: Some(id.as_str().into()) },
         opens_conversation: signal == Some(Signal::Sent),
+        names_conversation: true,
         reference: Some(id.clone()),
         reply: Box::new(move |receipt| wire::accepted(&id, receipt)),
     }

@@ -187,6 +187,7 @@ fn call(response: Response<Bytes>) -> Call {
         signal: None,
         marks: Marks::default(),
         opens_conversation: false,
+        names_conversation: false,
         reference: None,
         reply: Box::new(move |_| response),
     }

@@ -4,22 +4,13 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::json::writer::Writer;
 use crate::json::{self, Json};
 use crate::rejection::{Bar, Fault, FaultKind, Refusal, Rejection};
 use crate::{Receipt, answer};
 
 /// The code of everything that has none of its own.
 const PARAMETERS: u16 = 10089;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Accepted<'a> {
-    success: bool,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conversation_identifier: Option<String>,
-    work_item_ids: [&'a str; 0],
-}
 
 #[derive(Serialize)]
 struct Refused<'a> {
@@ -32,11 +23,12 @@ struct Refused<'a> {
 
 /// Says yes to the interaction of this id.
 pub(super) fn accepted(id: &str, receipt: &Receipt) -> Response<Bytes> {
-    let conversation_identifier = receipt.conversation_id.map(|id| id.to_string());
-    answer::json(
-        StatusCode::ACCEPTED,
-        &Accepted { success: true, id, conversation_identifier, work_item_ids: [] },
-    )
+    let mut body = Writer::with_capacity(160);
+    body.fixed(r#"{"success":true,"id":"#).text(id);
+    if let Some(conversation) = receipt.conversation_id {
+        body.fixed(r#","conversationIdentifier":""#).id(conversation).fixed("\"");
+    }
+    answer::written(StatusCode::ACCEPTED, body.fixed(r#","workItemIds":[]}"#).finish())
 }
 
 /// Says no.

@@ -9,7 +9,6 @@ mod entry;
 mod news;
 mod talks;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ pub use entry::{Called, Decision, Entry, Fate, Heard, Refused, What, Word};
 pub use news::Watch;
 
 use crate::clock::Clock;
+use crate::tenants::ByTenant;
 use news::News;
 use talks::{Talk, Talks};
 
@@ -53,7 +53,7 @@ impl Default for Limits {
 pub struct History {
     limits: Limits,
     clock: Clock,
-    held: Mutex<HashMap<Name, Talks>>,
+    held: Mutex<ByTenant<Talks>>,
     /// Rings when there is something to remember again.
     begins: Notify,
     news: Arc<News>,
@@ -231,7 +231,7 @@ impl History {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Talks>> {
+    fn lock(&self) -> MutexGuard<'_, ByTenant<Talks>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,18 +1,19 @@
 //! Who watches the history of which tenant.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use typingd_core::{Conversation, Name};
 
+use crate::tenants::ByTenant;
+
 /// How many conversations may wait for one of those who watch; the oldest is lost to it.
 const NEWS: usize = 1_024;
 
 /// A way to those who watch a tenant, for each tenant that somebody watches.
 #[derive(Debug, Default)]
-pub(super) struct News(Mutex<HashMap<Name, broadcast::Sender<Conversation>>>);
+pub(super) struct News(Mutex<ByTenant<broadcast::Sender<Conversation>>>);
 
 /// The conversations of a tenant in which something is noted. Whoever falls behind by more than 1,024 loses the oldest.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl News {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, broadcast::Sender<Conversation>>> {
+    fn lock(&self) -> MutexGuard<'_, ByTenant<broadcast::Sender<Conversation>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

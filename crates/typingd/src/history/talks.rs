@@ -1,10 +1,11 @@
 //! A tenant's conversations in the order of their latest activity, and what happened in each.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::time::Duration;
 
+use hashbrown::HashTable;
 use slab::Slab;
 use typingd_core::transition::Change;
 use typingd_core::{ChangeKind, Conversation, Name, Role, Scope, StopReason, Time};
@@ -25,28 +26,20 @@ const NOWHERE: usize = usize::MAX;
 #[derive(Debug)]
 pub(super) struct Talks {
     places: Slab<Talk>,
-    by_conversation: HashMap<Key, usize>,
+    /// Keyed: strangers choose what their conversations are called.
+    hasher: RandomState,
+    by_conversation: HashTable<usize>,
     /// Every channel that was ever seen here, which are as many as an operator has named.
     channels: BTreeSet<Name>,
     latest: usize,
     oldest: usize,
 }
 
-/// A conversation, hashed by what tells it from others of its tenant: half the cost of a note is its hash.
-#[derive(Debug, PartialEq, Eq)]
-struct Key(Conversation);
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.user().hash(state);
-        state.write(self.0.agent().as_bytes());
-    }
-}
-
 /// What happened in one conversation.
 #[derive(Debug)]
 pub(super) struct Talk {
     pub(super) conversation: Conversation,
+    hash: u64,
     /// When something happened last.
     pub(super) active: Time,
     /// Nothing of it is past its time before this.
@@ -62,7 +55,8 @@ impl Default for Talks {
     fn default() -> Self {
         Self {
             places: Slab::new(),
-            by_conversation: HashMap::new(),
+            hasher: RandomState::new(),
+            by_conversation: HashTable::new(),
             channels: BTreeSet::new(),
             latest: NOWHERE,
             oldest: NOWHERE,
@@ -82,30 +76,44 @@ impl Talks {
 
     /// The conversation's, at the front. Where it is one more than may be, the last one is forgotten.
     pub(super) fn of(&mut self, conversation: &Conversation, now: Time, limits: &Limits) -> &mut Talk {
-        let place = match self.by_conversation.get(&Key(conversation.clone())) {
-            Some(&place) => {
+        let hash = self.hash(conversation);
+        let place = match self.find(hash, conversation) {
+            Some(place) if place == self.latest => place,
+            Some(place) => {
                 self.take_out(place);
+                self.put_in_front(place);
                 place
             }
             None => {
                 while self.len() >= limits.conversations && self.oldest != NOWHERE {
                     self.forget(self.oldest);
                 }
-                self.add(conversation, now + limits.span)
+                let place = self.add(hash, conversation, now + limits.span);
+                self.put_in_front(place);
+                place
             }
         };
-        self.put_in_front(place);
         let talk = &mut self.places[place];
         talk.active = talk.active.max(now);
         talk
     }
 
-    fn add(&mut self, conversation: &Conversation, due: Time) -> usize {
+    /// Hashed by what tells it from others of its tenant: half the cost of a note is its hash.
+    fn hash(&self, conversation: &Conversation) -> u64 {
+        self.hasher.hash_one((conversation.user(), conversation.agent()))
+    }
+
+    fn find(&self, hash: u64, conversation: &Conversation) -> Option<usize> {
+        self.by_conversation.find(hash, |&place| self.places[place].conversation == *conversation).copied()
+    }
+
+    fn add(&mut self, hash: u64, conversation: &Conversation, due: Time) -> usize {
         if !self.channels.contains(conversation.channel()) {
             self.channels.insert(conversation.channel().clone());
         }
         let place = self.places.insert(Talk {
             conversation: conversation.clone(),
+            hash,
             active: Time::ZERO,
             due,
             later: NOWHERE,
@@ -113,14 +121,16 @@ impl Talks {
             entries: VecDeque::new(),
             unexplained: 0,
         });
-        self.by_conversation.insert(Key(conversation.clone()), place);
+        self.by_conversation.insert_unique(hash, place, |&place| self.places[place].hash);
         place
     }
 
     fn forget(&mut self, place: usize) {
         self.take_out(place);
-        let talk = self.places.remove(place);
-        self.by_conversation.remove(&Key(talk.conversation));
+        let hash = self.places.remove(place).hash;
+        if let Ok(found) = self.by_conversation.find_entry(hash, |&held| held == place) {
+            found.remove();
+        }
     }
 
     fn take_out(&mut self, place: usize) {
@@ -157,7 +167,8 @@ impl Talks {
         let all = self.channels.iter().take_while(|_| scope.channel.is_none());
         given.chain(all).filter_map(|channel| {
             let one = Scope { channel: Some(channel.clone()), ..scope.clone() };
-            self.by_conversation.get(&Key(one.as_conversation()?)).and_then(|&place| self.places.get(place))
+            let one = one.as_conversation()?;
+            self.places.get(self.find(self.hash(&one), &one)?)
         })
     }
 

@@ -7,6 +7,7 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Method, Version};
+use memchr::memchr_iter;
 
 use super::Request;
 
@@ -69,15 +70,17 @@ impl HeadWatch {
             // Empty lines before a request are skipped by every reader.
             let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
             let bytes = &bytes[start..];
-            if let Some((end, rest)) = end_of_head(bytes, 0) {
-                return Some((judge(&bytes[..end]), rest));
+            let head = judge(bytes);
+            if head.is_none() {
+                self.begun.extend_from_slice(bytes);
             }
-            self.begun.extend_from_slice(bytes);
-            return None;
+            return head;
         }
         let looked_at = self.begun.len().saturating_sub(3);
         self.begun.extend_from_slice(bytes);
-        let head = end_of_head(&self.begun, looked_at).map(|(end, rest)| (judge(&self.begun[..end]), rest));
+        // However small the pieces are, all of it is looked at once more and not again with each of them.
+        let is_whole = line_ends(&self.begun[looked_at..]).any(|next| after_empty_line(next).is_some());
+        let head = if is_whole { judge(&self.begun) } else { None };
         if head.is_some() || self.begun.len() > LONGEST_HEAD {
             self.begun = Vec::new();
         }
@@ -85,23 +88,37 @@ impl HeadWatch {
     }
 }
 
-/// Where the empty line begins that ends a head, looking from `from` on, and how many bytes come after it.
-fn end_of_head(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    (from..bytes.len()).filter(|&at| bytes[at] == b'\n').find_map(|at| {
-        let after = &bytes[at + 1..];
-        let rest = after.strip_prefix(b"\n").or_else(|| after.strip_prefix(b"\r\n"))?;
-        Some((at, rest.len()))
-    })
+/// What follows the end of each line.
+fn line_ends(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr_iter(b'\n', bytes).map(|at| &bytes[at + 1..])
 }
 
-fn judge(head: &[u8]) -> Head {
-    let (mut lengths, mut codings) = (0, 0);
-    for line in head.split(|&byte| byte == b'\n').skip(1) {
-        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
-        codings += usize::from(name.eq_ignore_ascii_case(b"transfer-encoding"));
+/// What follows an empty line, where this begins with one.
+fn after_empty_line(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.strip_prefix(b"\n").or_else(|| bytes.strip_prefix(b"\r\n"))
+}
+
+/// Judges the head that this begins with, where it is complete, and says how many bytes follow it.
+fn judge(bytes: &[u8]) -> Option<(Head, usize)> {
+    let mut delimiters = 0;
+    for next in line_ends(bytes) {
+        if let Some(rest) = after_empty_line(next) {
+            return Some((if delimiters > 1 { Head::Ambiguous } else { Head::Sound }, rest.len()));
+        }
+        delimiters += usize::from(delimits_body(next));
     }
-    if lengths + codings > 1 { Head::Ambiguous } else { Head::Sound }
+    None
+}
+
+/// Whether a header, at whose name this begins, says where the body ends.
+fn delimits_body(header: &[u8]) -> bool {
+    let name: &[u8] = match header.first() {
+        Some(b'c' | b'C') => b"content-length",
+        Some(b't' | b'T') => b"transfer-encoding",
+        _ => return false,
+    };
+    let Some((start, rest)) = header.split_at_checked(name.len()) else { return false };
+    start.eq_ignore_ascii_case(name) && matches!(rest.first(), None | Some(b':' | b'\n'))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::Limits;
 use super::connection::{Connection, Phase};
+use super::deadline::Deadline;
 use super::framing::HeadWatch;
 
 /// A socket that fails with [`io::ErrorKind::TimedOut`] when its peer is too slow.
@@ -22,7 +23,7 @@ pub(super) struct Guarded<IO> {
     idle_timeout: Duration,
     write_timeout: Duration,
     /// Runs while a head is awaited or the connection is idle, for the epoch beside it.
-    read_deadline: Pin<Box<Sleep>>,
+    read_deadline: Deadline,
     read_epoch: u64,
     /// Runs while the peer takes nothing.
     write_deadline: Option<Pin<Box<Sleep>>>,
@@ -37,7 +38,7 @@ impl<IO> Guarded<IO> {
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
             write_timeout: limits.write_timeout,
-            read_deadline: Box::pin(sleep(limits.head_timeout)),
+            read_deadline: Deadline::after(limits.head_timeout),
             read_epoch: 0,
             write_deadline: None,
         }
@@ -55,9 +56,9 @@ impl<IO> Guarded<IO> {
         };
         if self.read_epoch != epoch {
             self.read_epoch = epoch;
-            self.read_deadline.set(sleep(timeout));
+            self.read_deadline.move_to(timeout);
         }
-        self.read_deadline.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+        self.read_deadline.poll(cx).map(|()| io::ErrorKind::TimedOut.into())
     }
 
     fn guard_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -4,8 +4,10 @@
 //! in `guard`. What hyper lets pass and a proxy might read in another way is refused in `framing`.
 
 mod connection;
+mod deadline;
 mod framing;
 mod guard;
+mod seldom;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use connection::{Handover, Request, RequestBody, Response};
+
+pub(crate) use seldom::Seldom;
 
 use connection::{Connection, Successor};
 use guard::Guarded;
@@ -130,8 +134,9 @@ where
             .with_upgrades()
     );
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = closing.cancelled() => {
+        () = Seldom::new(closing.cancelled()) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

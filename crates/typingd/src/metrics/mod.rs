@@ -14,18 +14,20 @@ use typingd_core::{ChangeKind, StopReason, Time, Verdict};
 use crate::relay::Activity;
 use crate::wire;
 
+mod members;
 mod upstreams;
 
+use members::Members;
 use upstreams::Upstreams;
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    signals: Family<SignalLabels, Counter>,
-    answers: Family<AnswerLabels, Counter>,
-    durations: Family<DoorLabels, Histogram>,
-    changes: Family<ChangeLabels, Counter>,
+    signals: Members<SignalLabels, Counter>,
+    answers: Members<AnswerLabels, Counter>,
+    durations: Members<DoorLabels, Histogram>,
+    changes: Members<ChangeLabels, Counter>,
     lateness: Histogram,
     /// Live leases.
     pub leases: Gauge,
@@ -126,15 +128,14 @@ pub enum Queue {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let (mut registry, durations) =
-            (Registry::with_prefix("typingd"), Family::new_with_constructor(seconds as fn() -> Histogram));
+        let mut registry = Registry::with_prefix("typingd");
         let lateness = Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0]);
         let metrics = Self {
             registry: Registry::default(),
-            signals: Family::default(),
-            answers: Family::default(),
-            durations: durations.clone(),
-            changes: Family::default(),
+            signals: Members::default(),
+            answers: Members::default(),
+            durations: Members::new(Family::new_with_constructor(seconds)),
+            changes: Members::default(),
             lateness: lateness.clone(),
             leases: Gauge::default(),
             sides: Gauge::default(),
@@ -154,15 +155,15 @@ impl Default for Metrics {
             // Counted from zero on.
             drop(metrics.losses.get_or_create(&LossLabels::of(loss)));
         }
-        registry.register("signals", "Signals heard, by door and decision", metrics.signals.clone());
-        registry.register("answers", "Requests answered, by door and status", metrics.answers.clone());
+        registry.register("signals", "Signals heard, by door and decision", metrics.signals.family());
+        registry.register("answers", "Requests answered, by door and status", metrics.answers.family());
         registry.register_with_unit(
             "request_duration",
             "From a request's head to its answer's",
             Unit::Seconds,
-            durations,
+            metrics.durations.family(),
         );
-        registry.register("changes", "Changes of leases, by reason", metrics.changes.clone());
+        registry.register("changes", "Changes of leases, by reason", metrics.changes.family());
         registry.register_with_unit(
             "expiry_lateness",
             "From a lease's end to its being told",
@@ -213,13 +214,13 @@ impl Metrics {
     /// A signal was heard.
     pub fn heard(&self, door: &'static str, verdict: Verdict) {
         let (decision, reason) = wire::words(verdict);
-        self.signals.get_or_create(&SignalLabels { door, decision, reason: reason.unwrap_or("") }).inc();
+        self.signals.with(&SignalLabels { door, decision, reason: reason.unwrap_or("") }, Counter::inc);
     }
 
     /// A request was answered.
     pub fn answered(&self, door: &'static str, status: u16, took: std::time::Duration) {
-        self.answers.get_or_create(&AnswerLabels { door, status }).inc();
-        self.durations.get_or_create(&DoorLabels { door }).observe(took.as_secs_f64());
+        self.answers.with(&AnswerLabels { door, status }, Counter::inc);
+        self.durations.with(&DoorLabels { door }, |durations| durations.observe(took.as_secs_f64()));
     }
 
     /// A request showed wrong credentials.
@@ -230,7 +231,7 @@ impl Metrics {
     /// A change was committed at `now`.
     pub fn changed(&self, change: &Change, now: Time) {
         let (word, reason) = wire::change_words(change.kind);
-        self.changes.get_or_create(&ChangeLabels { change: word, reason: reason.unwrap_or("") }).inc();
+        self.changes.with(&ChangeLabels { change: word, reason: reason.unwrap_or("") }, Counter::inc);
         match change.kind {
             ChangeKind::Started => _ = self.leases.inc(),
             ChangeKind::Refreshed => {}

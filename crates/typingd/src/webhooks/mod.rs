@@ -30,6 +30,7 @@ use crate::gateway::Gateway;
 use crate::hmac::HmacKey;
 use crate::listener::{RequestBody, Response};
 use crate::metrics::EventOutcome;
+use crate::tenants::ByTenant;
 use crate::{body, wire};
 use seen::{Again, Seen};
 
@@ -88,7 +89,7 @@ impl Webhooks {
     /// Says what contradicts what.
     pub fn new(
         configured: Vec<WebhookConfig>,
-        tenants: &HashMap<Name, TenantInfo>,
+        tenants: &ByTenant<TenantInfo>,
         hasher: &KeyHasher,
         before: Option<&Self>,
     ) -> Result<Self, Contradiction> {
@@ -103,7 +104,7 @@ impl Webhooks {
     fn add(
         &mut self,
         webhook: WebhookConfig,
-        tenants: &HashMap<Name, TenantInfo>,
+        tenants: &ByTenant<TenantInfo>,
         hasher: &KeyHasher,
         before: Option<&Self>,
     ) -> Result<(), (&'static str, String)> {
