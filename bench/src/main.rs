@@ -12,10 +12,12 @@ mod http;
 mod machine;
 mod page;
 mod plot;
+mod relay;
 mod sections;
 mod server;
 mod stats;
 mod table;
+mod wire;
 
 use anyhow::{Result, bail};
 use clap::Parser;
