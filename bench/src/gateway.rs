@@ -22,7 +22,7 @@ pub(crate) const TOKEN: &str = "bench-token";
 pub(crate) const ORG: &str = "00DBENCH0000000";
 pub(crate) const CONTEXT: &str = "Bench_Channel";
 
-/// Nobody else's.
+/// Nobody else's: the pepper, and what tokens are signed with.
 const PEPPER: &str = "8f1d3c5ea7b90246f8e1d3c5ba7902468f1d3c5ea7b90246f8e1d3c5ba790246";
 
 /// What is asked of the gateway beside what every run asks.
@@ -55,6 +55,7 @@ address = "{operators}"
 
 [keys]
 pepper = "{PEPPER}"
+tokens = ["{PEPPER}"]
 
 {more}
 [[tenants]]

@@ -1,6 +1,8 @@
 //! What is measured, a file each.
 
+mod peers;
 mod startup;
+mod store;
 
 use std::time::Duration;
 
@@ -13,7 +15,11 @@ pub(crate) struct Section {
     pub(crate) run: fn(Effort) -> Result<String>,
 }
 
-pub(crate) const SECTIONS: &[Section] = &[Section { name: "startup", run: startup::run }];
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { name: "startup", run: startup::run },
+    Section { name: "peers", run: peers::run },
+    Section { name: "store", run: store::run },
+];
 
 /// How much is measured.
 #[derive(Clone, Copy)]
