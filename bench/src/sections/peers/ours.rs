@@ -41,8 +41,8 @@ pub(super) fn http(server: &Rc<Server>, pairs: usize) -> Result<Relayed> {
     Relayed::new("typingd, HTTP", server.clone(), connections, scripts, care)
 }
 
-/// A socket that says it, and a socket that sees it.
-pub(super) fn websocket(server: &Rc<Server>, pairs: usize) -> Result<Relayed> {
+/// A socket that says it, and a socket that sees it. Who has said much rests before more.
+pub(super) fn websocket(server: &Rc<Server>, pairs: usize, rest: Duration) -> Result<Relayed> {
     let address = server.address;
     let mut connections = Vec::new();
     for at in 0..pairs {
@@ -54,7 +54,7 @@ pub(super) fn websocket(server: &Rc<Server>, pairs: usize) -> Result<Relayed> {
     }
     let say = |state: &str| wire::text_frame(&format!(r#"{{"type":"{state}"}}"#));
     let scripts = (0..pairs).map(|_| script(say)).collect();
-    let care = Care::Mention { bytes: wire::pong_frame(), rest: REST };
+    let care = Care::Mention { bytes: wire::pong_frame(), rest };
     Relayed::new("typingd, WebSocket", server.clone(), connections, scripts, care)
 }
 

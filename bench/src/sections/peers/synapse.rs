@@ -77,6 +77,7 @@ impl Synapse {
         let address = self.server.address;
         let pairs = self.pairs[who.clone()].to_vec();
         let (passed, sinces) = http::run(async move {
+            let began = Instant::now();
             let mut workers = JoinSet::new();
             for (at, pair) in pairs.into_iter().enumerate() {
                 let connections = (Connection::open(address).await?, Connection::open(address).await?);
@@ -84,7 +85,6 @@ impl Synapse {
                     anyhow::Ok((at, pair.run(connections, signals, is_seen, until).await?))
                 });
             }
-            let began = Instant::now();
             let (mut latency, mut sinces) = (histogram(), vec![String::new(); workers.len()]);
             while let Some(done) = workers.join_next().await {
                 let (at, (of_one, since)) = done??;

@@ -18,6 +18,9 @@ const DONE: &[u8] = b"$4\r\ndone\r\n";
 /// How many keys that script has.
 const KEYS: &[u8] = b"5";
 
+/// Where the channel stands in the command: it is the last key.
+const CHANNEL: usize = 7;
+
 /// Whatever is said to a server over this, in the order of each connection.
 pub(super) struct Recorder {
     pub(super) address: SocketAddr,
@@ -36,6 +39,11 @@ impl Recorder {
             }
         });
         Ok(recorder)
+    }
+
+    /// Begins anew, between one command and the next.
+    pub(super) fn forget(&self) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().for_each(Vec::clear);
     }
 
     /// The commits, as they were asked for by their script's hash.
@@ -94,6 +102,40 @@ fn number(bytes: &[u8], at: usize, sign: u8) -> Option<(usize, usize)> {
     let line = bytes.get(at..)?.strip_prefix(&[sign])?;
     let end = memmem::find(line, b"\r\n")?;
     Some((std::str::from_utf8(&line[..end]).ok()?.parse().ok()?, at + 1 + end + 2))
+}
+
+/// Somebody who hears what the commits publish, as every node does that has something to do with it. It ends when this
+/// is dropped.
+pub(super) struct Hearer(std::net::TcpStream);
+
+impl Hearer {
+    /// Subscribes to whatever these commits publish to.
+    pub(super) fn of(server: SocketAddr, commits: &[Vec<u8>]) -> Result<Self> {
+        let mut channels: Vec<&[u8]> =
+            commits.iter().filter_map(|commit| command(commit)?.0.get(CHANNEL).copied()).collect();
+        channels.sort_unstable();
+        channels.dedup();
+        let mut stream = wire::connect(server)?;
+        for channel in channels {
+            let mut subscribe = format!("*2\r\n$10\r\nSSUBSCRIBE\r\n${}\r\n", channel.len()).into_bytes();
+            subscribe.extend_from_slice(channel);
+            subscribe.extend_from_slice(b"\r\n");
+            wire::ask(&mut stream, &subscribe, "ssubscribe")?;
+        }
+        let mut hears = stream.try_clone()?;
+        hears.set_read_timeout(None)?;
+        std::thread::spawn(move || {
+            let mut chunk = vec![0; 262_144];
+            while matches!(hears.read(&mut chunk), Ok(1..)) {}
+        });
+        Ok(Self(stream))
+    }
+}
+
+impl Drop for Hearer {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 /// Asks for all of them over and over, with so many on their way. Gives how many were done, and in what time.
