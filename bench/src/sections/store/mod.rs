@@ -29,7 +29,7 @@ const STORM: usize = 1_000;
 /// As many shards as there are where nobody says otherwise.
 const SHARDS: usize = 1_024;
 
-/// How much lives beside what is measured: with so much to carry, no part of the key space is empty.
+/// How much lives beside what is measured: with so much to carry, hardly a part of the key space is empty.
 const LIVING: usize = 4 * SHARDS;
 
 /// Connections to a gateway.
@@ -188,7 +188,7 @@ const METHOD: &str = "\
 *The bare script* is what a node asks one Redis for to start and to stop, the same bytes in the same order, pipelined over
 one connection with 256 on their way and nobody else there; then with one connection that hears what is published, as every node
 does. *A node* is all of typingd behind its doors, in the process and on the core that loads: 256 conversations with one
-signal on its way in each, while 4,096 other leases live, so that no part of the key space is empty. *A storm* repeats
+signal on its way in each, while 4,096 other leases live, so that hardly a part of the key space is empty. *A storm* repeats
 what is said in 1,000 conversations as fast as that one core can; leases last 2 s there, so that the store is told of a
 later end after 1.5 s, and not after 15 s as by default. *Over HTTP* there are 64 connections to a gateway that shares
 its core with Redis. A Redis carries what its CPU can: the first two columns say how much that is with enough nodes.

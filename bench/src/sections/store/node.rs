@@ -1,5 +1,6 @@
 //! A node without its doors: the engine over a shared store, in this process.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use typingd_core::store::near::{NearStore, NodeMemory, WhenAway};
 use typingd_core::store::remote::{Audience, Loss, Remote, Unreadable};
 use typingd_core::store::{Commit, Feed};
 use typingd_core::{
-    Conversation, Engine, Marks, Policy, Role, Scope, Side, Signal, Source, Time, User, Utterance, Verdict,
+    Conversation, Engine, Marks, Policy, Role, Side, Signal, Source, Time, User, Utterance, Verdict,
 };
 use typingd_redis::{Config, RedisStore, Servers};
 
@@ -199,12 +200,13 @@ impl Node {
 
     /// Starts something in so many more conversations, which goes on for as long as the node is there.
     pub(super) async fn live(&self, conversations: usize) -> Result<()> {
+        let mut shards = BTreeSet::new();
         for at in 0..conversations {
             let side = side(LIVING, at);
             self.say(&side, Signal::Composing { ttl: LIVES }, Verdict::Started).await?;
+            shards.insert(self.engine.store().shard_of(&side.conversation));
         }
-        // All that is committed is heard from here on.
-        let shards = self.engine.store().shards_of(&Scope::tenant("bench"));
+        // All that is committed there is heard from here on.
         let heard = self.engine.store().remote().heard(shards);
         Ok(tokio::time::timeout(HEARING, heard).await?)
     }
