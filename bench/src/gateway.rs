@@ -1,6 +1,7 @@
 //! typingd as an operator runs it, with one tenant that no quota stops.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -21,7 +22,7 @@ pub(crate) const TOKEN: &str = "bench-token";
 pub(crate) const ORG: &str = "00DBENCH0000000";
 pub(crate) const CONTEXT: &str = "Bench_Channel";
 
-/// Nobody else's.
+/// Nobody else's: the pepper, and what tokens are signed with.
 const PEPPER: &str = "8f1d3c5ea7b90246f8e1d3c5ba7902468f1d3c5ea7b90246f8e1d3c5ba790246";
 
 /// What is asked of the gateway beside what every run asks.
@@ -37,18 +38,23 @@ pub(crate) struct Settings<'s> {
 pub(crate) fn start(name: &str, settings: &Settings<'_>) -> Result<Server> {
     let address = server::free_address()?;
     let file = server::directory()?.join(format!("{name}.toml"));
-    fs::write(&file, configuration(&address.to_string(), settings.more))?;
+    let operators = server::free_address()?;
+    fs::write(&file, configuration(address, operators, settings.more))?;
     let mut command = server::command("typingd", settings.counts)?;
     Server::start(name, command.args(["serve", "--config"]).arg(&file), address)
 }
 
-fn configuration(address: &str, more: &str) -> String {
+fn configuration(address: SocketAddr, operators: SocketAddr, more: &str) -> String {
     format!(
         r#"[listen]
 address = "{address}"
 
+[operators]
+address = "{operators}"
+
 [keys]
 pepper = "{PEPPER}"
+tokens = ["{PEPPER}"]
 
 {more}
 [[tenants]]

@@ -31,6 +31,13 @@ impl Connection {
         Ok(Self { stream, read: Vec::with_capacity(4096) })
     }
 
+    /// Asks, and gives the answer's body, in the chunks that it came in.
+    pub(crate) async fn get(&mut self, request: &[u8]) -> Result<&[u8]> {
+        self.ask(request).await?;
+        let head = self.read.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |end| end + 4);
+        Ok(&self.read[head..])
+    }
+
     /// Sends a request and waits for the whole answer, which must be a success.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<()> {
         self.stream.write_all(request).await?;
@@ -58,10 +65,14 @@ fn whole(read: &[u8]) -> Result<Option<usize>> {
     if !head.starts_with("HTTP/1.1 2") {
         bail!("refused: {}", String::from_utf8_lossy(read));
     }
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
+    let value_of = |wanted: &str| {
+        let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    if value_of("transfer-encoding").is_some() {
+        return Ok(read.ends_with(b"\r\n0\r\n\r\n").then_some(read.len()));
+    }
+    let length = value_of("content-length").and_then(|value| value.parse::<usize>().ok());
     Ok(Some(end + 4 + length.unwrap_or(0)))
 }
 

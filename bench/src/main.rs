@@ -16,10 +16,12 @@ mod limit;
 mod machine;
 mod page;
 mod plot;
+mod relay;
 mod sections;
 mod server;
 mod stats;
 mod table;
+mod wire;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;

@@ -3,7 +3,9 @@
 mod doors;
 pub(crate) mod engine;
 mod instructions;
+mod peers;
 mod startup;
+mod store;
 
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "doors", run: doors::run },
     Section { name: "instructions", run: instructions::run },
     Section { name: "engine", run: engine::run },
+    Section { name: "peers", run: peers::run },
+    Section { name: "store", run: store::run },
     Section { name: "startup", run: startup::run },
 ];
 

@@ -42,7 +42,7 @@ const LAST_WORD: Duration = Duration::from_secs(9);
 /// How long a socket that ends waits for its client to take that in.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How many events are written at once to somebody who has fallen behind.
+/// How many events are written at once to somebody who has fallen behind, and how many frames are answered at once.
 const BATCH: usize = 64;
 
 /// Subscriptions of one socket.
@@ -130,7 +130,7 @@ impl Session {
             let end = tokio::select! {
                 // What has come by then counts.
                 message = timeout_at(silent, socket.next()) => match message {
-                    Ok(Some(message)) => self.hear(socket, message?).await?,
+                    Ok(Some(message)) => self.hear_all(socket, message?).await?,
                     Ok(None) => Some(End::Theirs),
                     Err(_) => Some(End::Ours(code(4408), "silent")),
                 },
@@ -196,7 +196,30 @@ impl Session {
         Ok(None)
     }
 
-    /// Does what the client asks for.
+    /// Does what the client asks for, and what it asks for behind that, where it is here already: what it is answered goes
+    /// out together.
+    async fn hear_all(&mut self, socket: &mut Socket, first: Message) -> Result<Option<End>, Error> {
+        let mut end = self.hear(socket, first).await?;
+        for _ in 1..BATCH {
+            if end.is_some() {
+                break;
+            }
+            end = match socket.next().now_or_never() {
+                Some(Some(Ok(message))) => self.hear(socket, message).await?,
+                Some(Some(Err(error))) => {
+                    // What came before it has its answers.
+                    let _ = socket.flush().await;
+                    return Err(error);
+                }
+                Some(None) => Some(End::Theirs),
+                None => break,
+            };
+        }
+        socket.flush().await?;
+        Ok(end)
+    }
+
+    /// Does what one frame asks for. The answer waits to be sent.
     async fn hear(&mut self, socket: &mut Socket, message: Message) -> Result<Option<End>, Error> {
         self.last_heard = self.gateway.clock.now();
         if self.subscription.dismissal().farewell().is_some() {
@@ -223,7 +246,7 @@ impl Session {
             Err(Exhausted) => return Ok(Some(End::Ours(CloseCode::POLICY_VIOLATION, "too_many"))),
         };
         let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
-        socket.send(text(answer)).await?;
+        socket.feed(text(answer)).await?;
         Ok(None)
     }
 
