@@ -1,7 +1,7 @@
 //! typingd as an operator runs it, with one tenant that no quota stops.
 
 use std::fs;
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -13,14 +13,24 @@ pub(crate) const KEY: &str = "bench-key";
 /// Basic credentials of the Kaleyra door, `bench:bench`, and its key.
 pub(crate) const BASIC: &str = "Basic YmVuY2g6YmVuY2g=";
 
-/// The bearer token of the Salesforce door.
+/// The account's id in the paths of the Kaleyra door.
+pub(crate) const SID: &str = "BENCH000000";
+
+/// The bearer token of the Salesforce door, its org and its authorization context.
 pub(crate) const TOKEN: &str = "bench-token";
+pub(crate) const ORG: &str = "00DBENCH0000000";
+pub(crate) const CONTEXT: &str = "Bench_Channel";
+
+/// Nobody else's.
+const PEPPER: &str = "8f1d3c5ea7b90246f8e1d3c5ba7902468f1d3c5ea7b90246f8e1d3c5ba790246";
 
 /// What is asked of the gateway beside what every run asks.
 #[derive(Default)]
 pub(crate) struct Settings<'s> {
     /// More lines of its file.
     pub(crate) more: &'s str,
+    /// Where its instructions are counted, if they are.
+    pub(crate) counts: Option<&'s Path>,
 }
 
 /// Starts a gateway from a file in `target/bench`.
@@ -28,11 +38,8 @@ pub(crate) fn start(name: &str, settings: &Settings<'_>) -> Result<Server> {
     let address = server::free_address()?;
     let file = server::directory()?.join(format!("{name}.toml"));
     fs::write(&file, configuration(&address.to_string(), settings.more))?;
-    Server::start(
-        name,
-        Command::new(server::program("typingd")?).args(["serve", "--config"]).arg(&file),
-        address,
-    )
+    let mut command = server::command("typingd", settings.counts)?;
+    Server::start(name, command.args(["serve", "--config"]).arg(&file), address)
 }
 
 fn configuration(address: &str, more: &str) -> String {
@@ -41,7 +48,7 @@ fn configuration(address: &str, more: &str) -> String {
 address = "{address}"
 
 [keys]
-pepper = "of-a-benchmark-and-nobody-else-32"
+pepper = "{PEPPER}"
 
 {more}
 [[tenants]]
@@ -56,7 +63,7 @@ leases = 2000000
 sides = 2000000
 
 [[tenants.kaleyra]]
-sid = "BENCH000000"
+sid = "{SID}"
 basics = ["bench:bench"]
 api_keys = ["{KEY}"]
 agents = ["*"]
@@ -66,10 +73,10 @@ api_keys = ["{KEY}"]
 agents = ["*"]
 
 [[tenants.salesforce]]
-org_id = "00DBENCH0000000"
+org_id = "{ORG}"
 tokens = ["{TOKEN}"]
-agents = ["*"]
-authorization_context = "optional"
+addresses = ["*"]
+contexts = {{ {CONTEXT} = ["*"] }}
 "#
     )
 }

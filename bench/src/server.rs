@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -63,18 +63,31 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
-        if let Some(id) = id {
+impl Server {
+    /// Ends it, and waits until it has left behind all that it leaves.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        if self.ends_within(PATIENCE) { Ok(()) } else { bail!("a server does not end") }
+    }
+
+    fn ends_within(&mut self, patience: Duration) -> bool {
+        if let Some(id) = i32::try_from(self.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(id, Signal::TERM);
         }
         let asked = Instant::now();
-        while asked.elapsed() < Duration::from_secs(5) {
+        while asked.elapsed() < patience {
             if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+                return true;
             }
             sleep(Duration::from_millis(5));
+        }
+        false
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) || self.ends_within(Duration::from_secs(5)) {
+            return;
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -93,6 +106,15 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
         bail!("{} is missing: bench/run builds it", beside.display());
     }
     Ok(beside)
+}
+
+/// One of the programs that `bench/run` has built, to be started: plainly, or with its instructions counted into a file.
+pub(crate) fn command(name: &str, counts: Option<&Path>) -> Result<Command> {
+    let program = program(name)?;
+    let Some(counts) = counts else { return Ok(Command::new(program)) };
+    let mut command = Command::new("valgrind");
+    command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", counts.display())).arg(program);
+    Ok(command)
 }
 
 /// Where files of a run are put.
