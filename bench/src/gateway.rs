@@ -1,6 +1,7 @@
 //! typingd as an operator runs it, with one tenant that no quota stops.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -36,16 +37,20 @@ pub(crate) struct Settings<'s> {
 /// Starts a gateway from a file in `target/bench`.
 pub(crate) fn start(name: &str, settings: &Settings<'_>) -> Result<Server> {
     let address = server::free_address()?;
+    let operators = server::free_address()?;
     let file = server::directory()?.join(format!("{name}.toml"));
-    fs::write(&file, configuration(&address.to_string(), settings.more))?;
+    fs::write(&file, configuration(address, operators, settings.more))?;
     let mut command = server::command("typingd", settings.counts)?;
     Server::start(name, command.args(["serve", "--config"]).arg(&file), address)
 }
 
-fn configuration(address: &str, more: &str) -> String {
+fn configuration(address: SocketAddr, operators: SocketAddr, more: &str) -> String {
     format!(
         r#"[listen]
 address = "{address}"
+
+[operators]
+address = "{operators}"
 
 [keys]
 pepper = "{PEPPER}"
