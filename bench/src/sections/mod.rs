@@ -1,5 +1,6 @@
 //! What is measured, a file each.
 
+mod fanout;
 mod startup;
 
 use std::time::Duration;
@@ -13,7 +14,8 @@ pub(crate) struct Section {
     pub(crate) run: fn(Effort) -> Result<String>,
 }
 
-pub(crate) const SECTIONS: &[Section] = &[Section { name: "startup", run: startup::run }];
+pub(crate) const SECTIONS: &[Section] =
+    &[Section { name: "startup", run: startup::run }, Section { name: "fanout", run: fanout::run }];
 
 /// How much is measured.
 #[derive(Clone, Copy)]
