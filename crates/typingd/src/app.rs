@@ -319,7 +319,14 @@ impl Connection {
             busy.track_future(ingress::serve(gateway.clone(), native.clone(), peer, request, framing))
         };
         let _counted = Counted::new(connections);
-        cutting.run_until_cancelled(listener::connection(io, limits, service, closing)).await;
+        let served = async move {
+            // What HTTP took is given back where the connection goes on without it.
+            let handed = Box::pin(listener::connection(io, limits, service, closing)).await;
+            if let Some(handed) = handed {
+                handed.serve().await;
+            }
+        };
+        cutting.run_until_cancelled(served).await;
     }
 }
 
