@@ -34,6 +34,7 @@ const GATHERING: Duration = Duration::from_millis(100);
 pub struct Outlet {
     pub(super) items: mpsc::Sender<Item>,
     pub(super) beside: Arc<AtomicU64>,
+    pub(super) published: Arc<AtomicU64>,
     pub(super) loss: Arc<Loss>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -71,7 +72,9 @@ impl Outlet {
     pub fn put(&self, commit: Commit) {
         let is_beside = commit.position.sequence == u64::MAX;
         let beside = is_beside.then(|| self.beside.fetch_add(1, Ordering::SeqCst) + 1);
-        if self.items.try_send(Item::Commit(commit, beside)).is_err() {
+        if self.items.try_send(Item::Commit(commit, beside)).is_ok() {
+            self.published.fetch_add(1, Ordering::SeqCst);
+        } else {
             self.loss.lock().any = true;
             self.loss.rings.notify_one();
             self.metrics.dropped(Queue::Feed);
@@ -139,7 +142,10 @@ impl Distribution {
             left -= 1;
             let to_come = left > 0 && !self.items.is_empty();
             match item {
-                Item::Commit(commit, beside) => self.distribute(&commit, beside, to_come).await,
+                Item::Commit(commit, beside) => {
+                    self.distribute(&commit, beside, to_come).await;
+                    self.hub.passed.fetch_add(1, Ordering::SeqCst);
+                }
                 Item::Degraded => self.hub.tell_some(&Delivery::Degraded, |_| true),
                 Item::Close(farewell) => {
                     self.send_all().await;
@@ -161,13 +167,17 @@ impl Distribution {
         }
         warn!("changes were lost on the way to the subscribers: all take a new snapshot");
         let mut closing = None;
+        let mut passed_over = 0;
         while let Ok(item) = self.items.try_recv() {
-            if let Item::Close(farewell) = item {
-                closing = Some(farewell);
+            match item {
+                Item::Commit(..) => passed_over += 1,
+                Item::Close(farewell) => closing = Some(farewell),
+                Item::Degraded => {}
             }
         }
         // What waited here is in their snapshots, too.
         self.hub.tell_some(&Delivery::Lost, |_| true);
+        self.hub.passed.fetch_add(passed_over, Ordering::SeqCst);
         if let Some(farewell) = closing {
             self.hub.end(farewell);
         }

@@ -37,6 +37,9 @@ pub struct Hub {
     next_id: AtomicU64,
     /// How many commits came by that were decided beside the store.
     beside: Arc<AtomicU64>,
+    /// How many commits came into the outlet, and how many of those everybody was told.
+    published: Arc<AtomicU64>,
+    passed: AtomicU64,
     limits: Limits,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -109,17 +112,19 @@ impl Hub {
     #[must_use]
     pub fn new(limits: Limits, clock: Clock, metrics: Arc<Metrics>) -> (Arc<Self>, Outlet, Distribution) {
         let (items, waiting) = mpsc::channel(OUTLET);
-        let beside = Arc::<AtomicU64>::default();
+        let (beside, published) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let hub = Arc::new(Self {
             roster: Mutex::default(),
             items: items.clone(),
             next_id: AtomicU64::new(0),
             beside: beside.clone(),
+            published: published.clone(),
+            passed: AtomicU64::new(0),
             limits,
             clock,
             metrics: metrics.clone(),
         });
-        let outlet = Outlet { items, beside, loss: Arc::default(), metrics };
+        let outlet = Outlet { items, beside, published, loss: Arc::default(), metrics };
         let distribution = Distribution::new(hub.clone(), waiting, &outlet, clock);
         (hub, outlet, distribution)
     }

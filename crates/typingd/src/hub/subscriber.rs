@@ -92,6 +92,8 @@ struct Watching {
     /// Where its leases may be.
     shards: Range<usize>,
     as_of: AsOf,
+    /// When so many commits have been told, nothing comes any more that is known from it, if that is known.
+    known_until: Option<u64>,
     beside: u64,
 }
 
@@ -220,7 +222,10 @@ impl Subscriber {
     pub(super) fn watch(&self, scope: Scope, shards: Range<usize>) -> u32 {
         let mut state = self.lock();
         let number = state.watching.last().map_or(0, |last| last.number + 1);
-        state.watching.push(Watching { number, scope, shards, as_of: AsOf::default(), beside: 0 });
+        // Most watch one scope and no more.
+        state.watching.reserve_exact(1);
+        let (as_of, known_until, beside) = (AsOf::default(), None, 0);
+        state.watching.push(Watching { number, scope, shards, as_of, known_until, beside });
         number
     }
 
@@ -243,9 +248,9 @@ impl Subscriber {
     }
 
     /// What a snapshot of a scope has is not told any more.
-    pub(super) fn has_seen(&self, number: u32, as_of: AsOf, beside: u64) {
+    pub(super) fn has_seen(&self, number: u32, as_of: AsOf, known_until: Option<u64>, beside: u64) {
         if let Some(watching) = self.lock().watching.iter_mut().find(|watching| watching.number == number) {
-            (watching.as_of, watching.beside) = (as_of, beside);
+            (watching.as_of, watching.known_until, watching.beside) = (as_of, known_until, beside);
         }
     }
 
@@ -263,8 +268,8 @@ impl Subscriber {
         self.lock().held.get_or_insert_default();
     }
 
-    /// Tells what was held; not where all is to be listed anew.
-    pub(super) fn release(&self, now: Time) -> bool {
+    /// Tells what was held; not where all is to be listed anew. So many commits have been told by then.
+    pub(super) fn release(&self, now: Time, passed: u64) -> bool {
         let mut state = self.lock();
         if std::mem::take(&mut state.is_behind) {
             return false;
@@ -276,6 +281,11 @@ impl Subscriber {
             }
         }
         state.outbox.flush();
+        for watching in &mut state.watching {
+            if watching.known_until.is_some_and(|until| until <= passed) {
+                watching.as_of = AsOf::default();
+            }
+        }
         true
     }
 

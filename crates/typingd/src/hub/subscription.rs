@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -69,9 +70,11 @@ impl Subscription {
         self.subscriber.scope(number)
     }
 
-    /// A snapshot of what is watched under this number has all of that: it is not told any more.
-    pub fn has_seen(&self, number: u32, as_of: AsOf, beside: u64) {
-        self.subscriber.has_seen(number, as_of, beside);
+    /// A snapshot of what is watched under this number has all of that: it is not told any more. What is known from it
+    /// need not be kept for long where all commits are made here.
+    pub fn has_seen(&self, number: u32, as_of: AsOf, beside: u64, is_all_made_here: bool) {
+        let known_until = is_all_made_here.then(|| self.hub.published.load(Ordering::SeqCst));
+        self.subscriber.has_seen(number, as_of, known_until, beside);
     }
 
     /// A snapshot had only what is known here.
@@ -98,7 +101,9 @@ impl Subscription {
     /// and come again.
     #[must_use]
     pub fn release(&self) -> bool {
-        self.subscriber.release(self.hub.clock.now())
+        // What is passed by now is among what was held, or told.
+        let passed = self.hub.passed.load(Ordering::SeqCst);
+        self.subscriber.release(self.hub.clock.now(), passed)
     }
 
     /// When it was told something last; zero where it was not.

@@ -44,7 +44,8 @@ impl Line {
             (Some(tcp), _) => Wire::Tcp(Arc::new(tcp)),
             (None, io) => Wire::Other(Box::new(io.expect("it was not taken out"))),
         };
-        Self { wire, read, write_timeout }
+        // A copy, so that nothing keeps the buffer of which it is a part.
+        Self { wire, read: Bytes::copy_from_slice(&read), write_timeout }
     }
 
     /// The socket, where it can be written to by whoever has something for it.
@@ -65,6 +66,9 @@ impl Line {
         if !self.read.is_empty() {
             let taken = self.read.split_to(limit.min(self.read.len()));
             into.extend_from_slice(&taken);
+            if self.read.is_empty() {
+                self.read = Bytes::new();
+            }
             return Poll::Ready(Ok(taken.len()));
         }
         // Nothing that lives as long as the connection has room for what it reads.

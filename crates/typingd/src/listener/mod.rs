@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -113,8 +114,9 @@ pub struct Handed {
 
 impl Handed {
     /// Goes on over it to its end.
-    pub async fn serve(self) {
-        (self.successor)(self.line).await;
+    #[must_use]
+    pub fn serve(self) -> BoxFuture<'static, ()> {
+        (self.successor)(self.line)
     }
 }
 

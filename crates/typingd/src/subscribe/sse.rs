@@ -79,7 +79,7 @@ impl Stream {
         }
         if self.subscription.flush(&mut line).await.is_ok() {
             drop(self);
-            let _ = timeout(LINGER, line.hang_up()).await;
+            let _ = Box::pin(timeout(LINGER, line.hang_up())).await;
         }
     }
 

@@ -98,7 +98,8 @@ impl Watch {
         }
         // What is known on this node alone is not of any moment of the store's.
         let as_of = if is_degraded { AsOf::default() } else { listing.as_of };
-        subscription.has_seen(self.number, as_of, beside);
+        let is_all_made_here = gateway.engine.store().as_shared().is_none();
+        subscription.has_seen(self.number, as_of, beside, is_all_made_here);
         Ok(Snapshot { text, is_degraded })
     }
 }
