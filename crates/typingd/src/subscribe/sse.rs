@@ -58,17 +58,17 @@ impl Stream {
         scope: Scope,
         side: Option<Role>,
         login: &Login,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Box<Self>, Problem> {
         let subscription = gateway.subscribe(login)?;
         let watch = Watch::start(&gateway, &subscription, scope, side);
         let snapshot = watch.snapshot(&subscription, None).await?;
         let mut hello = vec![event::COMMENT, event::retry()];
         hello.extend(pieces(&snapshot));
-        Ok(Self { gateway, subscription, watch, hello })
+        Ok(Box::new(Self { gateway, subscription, watch, hello }))
     }
 
     /// Tells what happens, to the stream's end.
-    pub async fn run(mut self, mut line: Line, form: Form) {
+    pub async fn run(mut self: Box<Self>, mut line: Line, form: Form) {
         self.subscription.connect(&line, form);
         self.subscription.write(form.join(&std::mem::take(&mut self.hello)));
         let Ok(farewell) = self.tell(&mut line, form).await else { return };

@@ -82,16 +82,16 @@ impl Session {
     ///
     /// # Errors
     /// Where there is none.
-    pub fn open(gateway: Arc<Gateway>, ticket: Ticket) -> Result<Self, Rejection> {
+    pub fn open(gateway: Arc<Gateway>, ticket: Ticket) -> Result<Box<Self>, Rejection> {
         let subscription = gateway.subscribe(&ticket.login)?;
         let source = Source::Socket(ids::number());
         let last_heard = gateway.clock.now();
         let (watches, claims, budget) = (Vec::new(), HashMap::new(), Budget::new());
-        Ok(Self { gateway, ticket, subscription, watches, source, claims, budget, last_heard })
+        Ok(Box::new(Self { gateway, ticket, subscription, watches, source, claims, budget, last_heard }))
     }
 
     /// Serves a connection on which both have agreed to speak WebSocket, to its end.
-    pub async fn run(mut self, mut line: Line) {
+    pub async fn run(mut self: Box<Self>, mut line: Line) {
         self.subscription.connect(&line, Form::Frames);
         let mut reader = Reader::new(api::BODY_LIMIT);
         let membership = self.subscription.membership();
@@ -275,6 +275,8 @@ impl Session {
         let watch = Watch::start(&self.gateway, &self.subscription, scope, Some(self.ticket.role));
         match watch.snapshot(&self.subscription, Some(id.as_str())).await {
             Ok(snapshot) => {
+                // Most have one and no more.
+                self.watches.reserve_exact(1);
                 self.watches.push((id, watch));
                 Ok(snapshot.text.data().to_vec())
             }
