@@ -51,25 +51,25 @@ struct Attached {
 
 impl Attached {
     async fn next(&mut self) -> Option<Bytes> {
-        while !self.is_over {
-            tokio::select! {
-                () = self.hold.is_over.cancelled() => {
-                    self.is_over = true;
-                    return Some(event::ended(self.hold.why.get().copied()));
-                }
-                farewell = self.membership.whenever() => {
-                    self.is_over = true;
-                    return Some(event::closed(farewell));
-                }
-                _ = self.heartbeat.tick() => {
-                    let now = self.gateway.clock.now();
-                    // Where nothing is left to prolong, the hold has ended, and says so itself.
-                    let _ = self.gateway.beat(self.id, &self.hold, now).await;
-                    return Some(event::COMMENT);
-                }
+        if self.is_over {
+            return None;
+        }
+        tokio::select! {
+            () = self.hold.is_over.cancelled() => {
+                self.is_over = true;
+                Some(event::ended(self.hold.why.get().copied()))
+            }
+            farewell = self.membership.whenever() => {
+                self.is_over = true;
+                Some(event::closed(farewell))
+            }
+            _ = self.heartbeat.tick() => {
+                let now = self.gateway.clock.now();
+                // Where nothing is left to prolong, the hold has ended, and says so itself.
+                let _ = self.gateway.beat(self.id, &self.hold, now).await;
+                Some(event::COMMENT)
             }
         }
-        None
     }
 }
 
