@@ -118,6 +118,17 @@ impl Line {
         }
     }
 
+    /// Hangs up, once all that was written is on its way.
+    pub async fn close(mut self) {
+        let _ = match &mut self.wire {
+            Wire::Tcp(socket) => match Arc::get_mut(socket) {
+                Some(socket) => socket.shutdown().await,
+                None => Ok(()),
+            },
+            Wire::Other(io) => io.shutdown().await,
+        };
+    }
+
     /// Waits until the peer has hung up, once it was told that nothing more comes.
     pub async fn hang_up(mut self) {
         let mut rest = [0; 1024];

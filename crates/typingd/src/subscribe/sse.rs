@@ -24,7 +24,7 @@ use crate::listener::{Line, Response};
 /// How often a quiet stream says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How long a stream that has ended waits for its client to hang up.
+/// How long hanging up may take.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A stream of events, as an answer.
@@ -79,7 +79,7 @@ impl Stream {
         }
         if self.subscription.flush(&mut line).await.is_ok() {
             drop(self);
-            let _ = Box::pin(timeout(LINGER, line.hang_up())).await;
+            let _ = timeout(LINGER, line.close()).await;
         }
     }
 
