@@ -37,8 +37,8 @@ pub(crate) struct Settings<'s> {
 /// Starts a gateway from a file in `target/bench`.
 pub(crate) fn start(name: &str, settings: &Settings<'_>) -> Result<Server> {
     let address = server::free_address()?;
-    let file = server::directory()?.join(format!("{name}.toml"));
     let operators = server::free_address()?;
+    let file = server::directory()?.join(format!("{name}.toml"));
     fs::write(&file, configuration(address, operators, settings.more))?;
     let mut command = server::command("typingd", settings.counts)?;
     Server::start(name, command.args(["serve", "--config"]).arg(&file), address)

@@ -2,6 +2,7 @@
 
 mod doors;
 pub(crate) mod engine;
+mod fanout;
 mod instructions;
 mod peers;
 mod startup;
@@ -22,6 +23,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "doors", run: doors::run },
     Section { name: "instructions", run: instructions::run },
     Section { name: "engine", run: engine::run },
+    Section { name: "fanout", run: fanout::run },
     Section { name: "peers", run: peers::run },
     Section { name: "store", run: store::run },
     Section { name: "startup", run: startup::run },

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use futures_util::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -30,6 +31,7 @@ use crate::gateway::Gateway;
 use crate::history::History;
 use crate::holds::Holds;
 use crate::hub::{Distribution, Farewell, Hub, Outlet};
+use crate::listener::{self, Handed};
 use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::relay::Relay;
@@ -37,7 +39,7 @@ use crate::store::Sides;
 use crate::sweeper::{self, Alarm};
 use crate::throttle::Failures;
 use crate::tickets::Tickets;
-use crate::{api, console, ingress, listener};
+use crate::{api, console, ingress};
 
 /// How long requests that are being served may take when the gateway goes away, before the leases end.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
@@ -117,10 +119,8 @@ impl App {
         P: Send + 'static,
     {
         let connection = self.connection(peer);
-        self.open.spawn(async move {
-            let _place = place;
-            connection.serve(io).await;
-        });
+        // What HTTP takes is given back where the connection goes on without it.
+        self.keep(place, Box::pin(connection.serve(io)));
     }
 
     /// Serves one connection once both have agreed on keys, which takes no longer than a head may.
@@ -131,12 +131,29 @@ impl App {
     {
         let limit = self.gateway.limits.listener.head_timeout;
         let connection = self.connection(peer);
-        self.open.spawn(async move {
-            let _place = place;
+        let served = async move {
             match timeout(limit, tls.accept(io)).await {
-                Ok(Ok(io)) => connection.serve(io).await,
+                Ok(Ok(io)) => return connection.serve(io).await,
                 Ok(Err(error)) => debug!(%error, "no TLS connection came about"),
                 Err(_) => debug!("no TLS connection came about in time"),
+            }
+            None
+        };
+        self.keep(place, Box::pin(served));
+    }
+
+    /// Serves a connection by HTTP and then by whatever goes on over it, unless it is cut.
+    fn keep<P: Send + 'static>(&self, place: P, http: BoxFuture<'static, Option<(Counted, Handed)>>) {
+        let cutting = self.cutting.clone();
+        self.open.spawn(async move {
+            let _place = place;
+            let handed = tokio::select! {
+                biased;
+                handed = http => handed,
+                () = listener::Seldom::new(cutting.cancelled()) => None,
+            };
+            if let Some((_counted, handed)) = handed {
+                cutting.run_until_cancelled(handed.serve()).await;
             }
         });
     }
@@ -147,7 +164,6 @@ impl App {
             native: self.native.clone(),
             busy: self.busy.clone(),
             closing: self.closing.clone(),
-            cutting: self.cutting.clone(),
             peer,
         }
     }
@@ -306,24 +322,23 @@ struct Connection {
     native: Router,
     busy: TaskTracker,
     closing: CancellationToken,
-    cutting: CancellationToken,
     peer: IpAddr,
 }
 
 impl Connection {
-    async fn serve(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { gateway, native, busy, closing, cutting, peer } = self;
+    /// Serves it for as long as it speaks HTTP.
+    async fn serve(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Option<(Counted, Handed)> {
+        let Self { gateway, native, busy, closing, peer } = self;
+        let counted = Counted::new(gateway.metrics.connections.clone());
         let limits = gateway.limits.listener.clone();
-        let connections = gateway.metrics.connections.clone();
         let service = move |request, framing| {
             busy.track_future(ingress::serve(gateway.clone(), native.clone(), peer, request, framing))
         };
-        let _counted = Counted::new(connections);
-        tokio::select! {
-            biased;
-            () = listener::connection(io, limits, service, closing) => {}
-            () = listener::Seldom::new(cutting.cancelled()) => {}
-        }
+        let handed = listener::connection(io, limits, service, closing).await?;
+        Some((counted, handed))
     }
 }
 

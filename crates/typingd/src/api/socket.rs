@@ -25,10 +25,11 @@ pub(super) async fn get(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let accept = judge(&request)?;
-    let handover = request.extensions_mut().remove::<Handover>().ok_or_else(Problem::upgrade_required)?;
+    let handover = request.extensions_mut().remove::<Handover>().filter(Handover::is_upgrade);
+    let handover = handover.ok_or_else(Problem::upgrade_required)?;
     let ticket = ticket::shown(&gateway, &request)?.redeem(&gateway).await?;
     let session = Session::open(gateway, ticket)?;
-    handover.to(|socket| session.run(socket));
+    handover.to(|line| session.run(line));
     let mut response = Response::default();
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();

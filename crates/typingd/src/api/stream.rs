@@ -1,18 +1,28 @@
 //! `GET /typing/v1/stream`: who is typing, from now on.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
+use bytes::Bytes;
+use futures_util::stream;
+use http::Version;
 use typingd_core::Scope;
 
 use super::problem::Problem;
 use super::{authenticate, scope, tenant, ticket};
 use crate::gateway::Gateway;
-use crate::listener::Response;
+use crate::listener::{Handover, Response};
 use crate::origins::Origins;
-use crate::subscribe::sse;
+use crate::subscribe::form::Form;
+use crate::subscribe::sse::{self, Stream};
 
-pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn get(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let handover = request.extensions_mut().remove::<Handover>();
     let directory = gateway.directory.load_full();
     let is_by_ticket = ticket::of(&request).is_some();
     let (login, within, side) = if is_by_ticket {
@@ -25,7 +35,13 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
     };
     let channels = &tenant(&directory, &login)?.channels;
     let scope = scope::parse(request.uri(), &[ticket::PARAMETER], &within, channels)?;
-    let mut response = sse::stream(gateway, scope, side, &login).await?;
+    let opened = Stream::open(gateway, scope, side, &login).await?;
+    let form = if request.version() == Version::HTTP_10 { Form::Bare } else { Form::Chunks };
+    if let Some(handover) = handover {
+        handover.to(move |line| opened.run(line, form));
+    }
+    // Of a length that nobody knows.
+    let mut response = sse::response(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
     if is_by_ticket {
         Origins::expose(request.headers(), response.headers_mut());
     }

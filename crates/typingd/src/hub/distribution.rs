@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 use tracing::warn;
 use typingd_core::store::Commit;
-use typingd_core::{Conversation, Scope};
 
+use super::subscriber::{Delivery, Receipt, Subscriber};
 use super::{Farewell, Hub, News};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Queue};
@@ -18,6 +19,12 @@ use crate::subscribe::event::Events;
 
 /// How many commits may wait for the hub; the next one is lost, and everybody takes a new snapshot.
 pub(super) const OUTLET: usize = 65_536;
+
+/// How many commits go out together, where as many wait.
+const AT_ONCE: usize = 64;
+
+/// How many subscribers are told something before others have their turn.
+const TURN: usize = 64;
 
 /// How long lost shards are gathered, so that nobody takes a snapshot for each of them.
 const GATHERING: Duration = Duration::from_millis(100);
@@ -27,6 +34,7 @@ const GATHERING: Duration = Duration::from_millis(100);
 pub struct Outlet {
     pub(super) items: mpsc::Sender<Item>,
     pub(super) beside: Arc<AtomicU64>,
+    pub(super) published: Arc<AtomicU64>,
     pub(super) loss: Arc<Loss>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -64,7 +72,9 @@ impl Outlet {
     pub fn put(&self, commit: Commit) {
         let is_beside = commit.position.sequence == u64::MAX;
         let beside = is_beside.then(|| self.beside.fetch_add(1, Ordering::SeqCst) + 1);
-        if self.items.try_send(Item::Commit(commit, beside)).is_err() {
+        if self.items.try_send(Item::Commit(commit, beside)).is_ok() {
+            self.published.fetch_add(1, Ordering::SeqCst);
+        } else {
             self.loss.lock().any = true;
             self.loss.rings.notify_one();
             self.metrics.dropped(Queue::Feed);
@@ -85,11 +95,18 @@ pub struct Distribution {
     loss: Arc<Loss>,
     events: Events,
     clock: Clock,
+    /// How many changes were told.
+    told: u64,
+    /// For whom something is put down that is not sent yet.
+    behind: Vec<Arc<Subscriber>>,
+    /// What was written since others had their turn.
+    turn: usize,
 }
 
 impl Distribution {
     pub(super) fn new(hub: Arc<Hub>, items: mpsc::Receiver<Item>, outlet: &Outlet, clock: Clock) -> Self {
-        Self { hub, items, loss: outlet.loss.clone(), events: Events::new(clock), clock }
+        let (loss, events) = (outlet.loss.clone(), Events::new(clock));
+        Self { hub, items, loss, events, clock, told: 0, behind: Vec::new(), turn: 0 }
     }
 
     /// Passes on what is committed, for as long as there is an outlet.
@@ -112,67 +129,98 @@ impl Distribution {
                     continue;
                 }
             };
+            let Some(item) = item else { return };
+            self.pass_on(item).await;
+        }
+    }
+
+    /// Passes on an item and, in the same writes, some of those behind it.
+    async fn pass_on(&mut self, first: Item) {
+        let mut next = Some(first);
+        let mut left = AT_ONCE;
+        while let Some(item) = next.take() {
+            left -= 1;
+            let to_come = left > 0 && !self.items.is_empty();
             match item {
-                Some(Item::Commit(commit, beside)) => self.distribute(&commit, beside),
-                Some(Item::Degraded) => {
-                    let gone = self.hub.lock().deliver_degraded();
-                    self.hub.fell_behind(gone);
+                Item::Commit(commit, beside) => {
+                    self.distribute(&commit, beside, to_come).await;
+                    self.hub.passed.fetch_add(1, Ordering::SeqCst);
                 }
-                Some(Item::Close(farewell)) => self.close(farewell),
-                None => return,
+                Item::Degraded => self.hub.tell_some(&Delivery::Degraded, |_| true),
+                Item::Close(farewell) => {
+                    self.send_all().await;
+                    self.hub.end(farewell);
+                }
+            }
+            if to_come {
+                next = self.items.try_recv().ok();
             }
         }
+        self.send_all().await;
     }
 
     /// Who may have missed something takes a new snapshot.
     fn make_up_for_loss(&mut self) {
         let Lost { any, shards } = std::mem::take(&mut *self.loss.lock());
         if !any {
-            let gone = self.hub.lock().deliver_loss(|member| member.watches_any(&shards));
-            return self.hub.fell_behind(gone);
+            return self.hub.tell_some(&Delivery::Lost, |subscriber| subscriber.watches_any(&shards));
         }
         warn!("changes were lost on the way to the subscribers: all take a new snapshot");
         let mut closing = None;
+        let mut passed_over = 0;
         while let Ok(item) = self.items.try_recv() {
-            if let Item::Close(farewell) = item {
-                closing = Some(farewell);
+            match item {
+                Item::Commit(..) => passed_over += 1,
+                Item::Close(farewell) => closing = Some(farewell),
+                Item::Degraded => {}
             }
         }
         // What waited here is in their snapshots, too.
-        let gone = self.hub.lock().deliver_loss(|_| true);
-        self.hub.fell_behind(gone);
+        self.hub.tell_some(&Delivery::Lost, |_| true);
+        self.hub.passed.fetch_add(passed_over, Ordering::SeqCst);
         if let Some(farewell) = closing {
-            self.close(farewell);
+            self.hub.end(farewell);
         }
     }
 
-    fn close(&self, farewell: Farewell) {
-        let gone = self.hub.lock().close(farewell);
-        self.hub.left(gone);
-    }
-
-    fn distribute(&mut self, commit: &Commit, beside: Option<u64>) {
-        let mut subscribers = self.hub.lock();
-        if subscribers.is_empty() {
+    /// Tells each change of a commit to everybody who watches it, once.
+    async fn distribute(&mut self, commit: &Commit, beside: Option<u64>, to_come: bool) {
+        let audiences = self.hub.lock().audiences(&commit.side.conversation);
+        if audiences.is_empty() {
             return;
         }
-        let mut gone = 0;
-        for change in &commit.changes {
+        for (at, change) in commit.changes.iter().enumerate() {
+            let to_come = to_come || at + 1 < commit.changes.len();
             let told = self.events.change(&commit.side, change);
             let conversation = commit.side.conversation.clone();
             let news = News { conversation, position: commit.position, beside, told };
-            gone += subscribers.deliver(&Arc::new(news));
+            self.told += 1;
+            let (delivery, now) = (Delivery::Change(Arc::new(news), self.told), self.clock.now());
+            for subscriber in audiences.iter().flat_map(|audience| audience.iter()) {
+                match subscriber.tell(&delivery, now, self.hub.limits.backlog, to_come) {
+                    Receipt::Done => {}
+                    Receipt::Waits => self.behind.push(subscriber.clone()),
+                    Receipt::TooMuch => self.hub.let_fall(subscriber),
+                }
+                self.give_way().await;
+            }
         }
-        self.hub.fell_behind(gone);
     }
-}
 
-/// Every scope that covers the conversation.
-pub(super) fn scopes_over(conversation: &Conversation) -> impl Iterator<Item = Scope> {
-    (0..8).map(|given| Scope {
-        tenant: conversation.tenant().clone(),
-        channel: (given & 1 != 0).then(|| conversation.channel().clone()),
-        agent: (given & 2 != 0).then(|| conversation.agent().clone()),
-        user: (given & 4 != 0).then(|| conversation.user().clone()),
-    })
+    /// Sends what was put down.
+    async fn send_all(&mut self) {
+        for subscriber in std::mem::take(&mut self.behind) {
+            subscriber.send();
+            self.give_way().await;
+        }
+    }
+
+    /// A change for many takes long to tell, and others have work to do as well.
+    async fn give_way(&mut self) {
+        self.turn += 1;
+        if self.turn >= TURN {
+            self.turn = 0;
+            yield_now().await;
+        }
+    }
 }

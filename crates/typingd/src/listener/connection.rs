@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
+use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 
+use super::Line;
 use super::framing::{Head, HeadWatch};
 
 /// A request, whose body knows whether it was read to its end.
@@ -44,12 +45,21 @@ pub(super) struct State {
     is_pipelined: bool,
     /// Who has the connection once it speaks HTTP no more.
     successor: Option<Successor>,
+    /// What was written to it of the answer with which it is handed over.
+    farewell: Farewell,
 }
 
 /// What goes on over a connection that was handed over.
-pub(super) struct Successor {
-    pub(super) on_upgrade: OnUpgrade,
-    pub(super) run: Box<dyn FnOnce(Upgraded) -> BoxFuture<'static, ()> + Send>,
+pub(super) type Successor = Box<dyn FnOnce(Line) -> BoxFuture<'static, ()> + Send>;
+
+/// How much of the answer with which a connection is handed over was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    Nothing,
+    /// Its head is in hyper's hands, and so may be what was before it.
+    Handled,
+    /// Nothing is in hyper's hands any more.
+    Written,
 }
 
 /// What was read behind a head: the request's body and, if it is more, the beginning of the next head.
@@ -98,14 +108,17 @@ impl Connection {
             after_head: AfterHead::default(),
             is_pipelined: false,
             successor: None,
+            farewell: Farewell::Nothing,
         };
         Self(Arc::new(Mutex::new(state)))
     }
 
     /// A request's head is complete. Says what was seen of it.
     pub(super) fn begin(&self, mut request: http::Request<Incoming>) -> (Request, Head) {
-        if let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() {
-            request.extensions_mut().insert(Handover { connection: self.clone(), on_upgrade });
+        // What is handed over is asked for by GET.
+        if request.method() == Method::GET {
+            let is_upgrade = request.extensions_mut().remove::<OnUpgrade>().is_some();
+            request.extensions_mut().insert(Handover { connection: self.clone(), is_upgrade });
         }
         let mut state = self.lock();
         state.enter(Phase::Serving);
@@ -120,13 +133,20 @@ impl Connection {
     /// The request is answered. A connection on which a piece of its body is still to come cannot be used again.
     pub(super) fn end(&self, mut response: Response) -> http::Response<ResponseBody> {
         let mut state = self.lock();
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if !is_upgrade && response.status() != StatusCode::OK {
+            state.successor = None;
+        }
+        let is_handed_over = is_upgrade || state.successor.is_some();
+        if is_handed_over {
             state.enter(Phase::HandedOver);
-        } else if state.is_body_left {
+        }
+        if !is_upgrade && (is_handed_over || state.is_body_left) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         drop(state);
-        response.map(|body| ResponseBody { body, connection: self.clone() })
+        let is_theirs = is_handed_over && !is_upgrade;
+        response.map(|body| ResponseBody { body: (!is_theirs).then_some(body), connection: self.clone() })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -138,6 +158,18 @@ impl State {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.epoch += 1;
+    }
+
+    /// Nothing is in hyper's hands.
+    pub(super) fn note_flush(&mut self) {
+        if self.farewell == Farewell::Handled {
+            self.farewell = Farewell::Written;
+        }
+    }
+
+    /// Whether the successor goes on with an answer whose head is written.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.farewell == Farewell::Written
     }
 
     /// Who goes on over the connection, where it was handed over.
@@ -172,23 +204,29 @@ impl State {
     }
 }
 
-/// Lets whoever answers a request with 101 take its connection over. It is among the extensions of a request that asks
-/// for another protocol.
+/// Lets whoever answers a request go on over its connection without HTTP: behind a 101, or with the body of a 200. It is
+/// among the extensions of a request by GET.
 #[derive(Clone)]
 pub struct Handover {
     connection: Connection,
-    on_upgrade: OnUpgrade,
+    is_upgrade: bool,
 }
 
 impl Handover {
-    /// From the answer on, the connection is the successor's. It ends with what the successor does, and counts among the
-    /// open ones until then.
-    pub fn to<F>(self, successor: impl FnOnce(Upgraded) -> F + Send + 'static)
+    /// Whether another protocol was asked for.
+    #[must_use]
+    pub fn is_upgrade(&self) -> bool {
+        self.is_upgrade
+    }
+
+    /// From the answer's head on, the connection is the successor's. It ends with what the successor does, and counts
+    /// among the open ones until then.
+    pub fn to<F>(self, successor: impl FnOnce(Line) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let run = Box::new(move |upgraded| Box::pin(successor(upgraded)) as BoxFuture<'static, ()>);
-        self.connection.lock().successor = Some(Successor { on_upgrade: self.on_upgrade, run });
+        let run = Box::new(move |line| Box::pin(successor(line)) as BoxFuture<'static, ()>);
+        self.connection.lock().successor = Some(run);
     }
 }
 
@@ -225,7 +263,8 @@ impl http_body::Body for RequestBody {
 
 /// A response's body on its way out. Its end, or its being given up, is the request's end.
 pub(super) struct ResponseBody {
-    body: Body,
+    /// `None` where the connection's successor writes it.
+    body: Option<Body>,
     connection: Connection,
 }
 
@@ -237,15 +276,25 @@ impl http_body::Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => {
+                // Whoever asks for it has the head. It may ask again once it is written.
+                let farewell = &mut self.connection.lock().farewell;
+                if *farewell == Farewell::Nothing {
+                    *farewell = Farewell::Handled;
+                }
+                Poll::Pending
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -42,6 +42,11 @@ impl<IO> Guarded<IO> {
             read_epoch: 0,
             write_deadline: None,
         }
+    }
+
+    /// The socket, which nothing stands before any more.
+    pub(super) fn into_socket(self) -> IO {
+        self.socket
     }
 
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
@@ -112,7 +117,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // After an answer hyper may not come to read before something wakes it: the deadline is what does.
         let _ = self.poll_read_deadline(cx);
-        Pin::new(&mut self.socket).poll_flush(cx)
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        // hyper asks for it when it has written all that it had.
+        self.connection.lock().note_flush();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,16 +7,19 @@ mod connection;
 mod deadline;
 mod framing;
 mod guard;
+mod line;
 mod seldom;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use connection::{Handover, Request, RequestBody, Response};
+pub use line::Line;
 
 pub(crate) use seldom::Seldom;
 
@@ -106,11 +110,30 @@ pub async fn accept(
     }
 }
 
-/// Serves one connection to its end, also where it is handed over to another protocol. From `closing` on, it only finishes what it began.
-pub async fn connection<IO, S, F>(io: IO, limits: Limits, service: S, closing: CancellationToken)
+/// A connection that was handed over by whoever answered its last request.
+pub struct Handed {
+    line: Line,
+    successor: Successor,
+}
+
+impl Handed {
+    /// Goes on over it to its end.
+    #[must_use]
+    pub fn serve(self) -> BoxFuture<'static, ()> {
+        (self.successor)(self.line)
+    }
+}
+
+/// Serves one connection for as long as it speaks HTTP. From `closing` on, it only finishes what it began.
+pub async fn connection<IO, S, F>(
+    io: IO,
+    limits: Limits,
+    service: S,
+    closing: CancellationToken,
+) -> Option<Handed>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Fn(Request, Framing) -> F + Clone + Send + Sync + 'static,
+    S: Fn(Request, Framing) -> F + Clone + Send + Sync + Unpin + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let state = Connection::new();
@@ -124,32 +147,38 @@ where
             Ok::<_, Infallible>(state.end(service(request, framing).await))
         }
     });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_headers(limits.headers)
-            .max_buf_size(limits.head_bytes)
-            .serve_connection(TokioIo::new(guarded), service)
-            .with_upgrades()
-    );
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_bytes)
+        .serve_connection(TokioIo::new(guarded), service);
     let ended = tokio::select! {
         biased;
-        ended = connection.as_mut() => ended,
+        ended = served_by_hyper(&mut connection, &state) => ended,
         () = Seldom::new(closing.cancelled()) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            served_by_hyper(&mut connection, &state).await
         }
     };
     if let Err(error) = ended {
         debug!(%error, "a connection was cut");
-        return;
+        return None;
     }
-    let successor = state.lock().take_successor();
-    if let Some(Successor { on_upgrade, run }) = successor {
-        match on_upgrade.await {
-            Ok(upgraded) => run(upgraded).await,
-            Err(error) => debug!(%error, "a connection could not be handed over"),
-        }
-    }
+    let successor = state.lock().take_successor()?;
+    let parts = connection.into_parts();
+    let line = Line::new(parts.io.into_inner().into_socket(), parts.read_buf, limits.write_timeout);
+    Some(Handed { line, successor })
+}
+
+/// Until the connection's end, or until somebody else goes on with it.
+async fn served_by_hyper(
+    connection: &mut (impl Future<Output = hyper::Result<()>> + Unpin),
+    state: &Connection,
+) -> hyper::Result<()> {
+    poll_fn(|cx| {
+        let polled = Pin::new(&mut *connection).poll(cx);
+        if state.lock().is_taken_over() { Poll::Ready(Ok(())) } else { polled }
+    })
+    .await
 }

@@ -15,7 +15,7 @@ use crate::api::problem::Problem;
 use crate::directory::Login;
 use crate::gateway::Gateway;
 use crate::holds::{Ended, Hold};
-use crate::hub::Subscription;
+use crate::hub::{Membership, Subscription};
 use crate::listener::Response;
 
 /// How often the connection is written to, and the hold beaten for, unless its idle cap would pass meanwhile.
@@ -29,7 +29,9 @@ pub fn stream(gateway: Arc<Gateway>, id: Uuid, hold: Hold, login: &Login) -> Res
     // It watches nothing, and takes a place as any stream does; so it hears of the key's end and of the drain.
     let subscription = gateway.subscribe(login)?;
     let heartbeat = interval(HEARTBEAT.min(hold.idle / 2));
-    let attached = Attached { gateway, id, hold, subscription, heartbeat, is_over: false };
+    let membership = subscription.membership();
+    let attached =
+        Attached { gateway, id, hold, membership, _subscription: subscription, heartbeat, is_over: false };
     let events = stream::unfold(attached, |mut attached| async move {
         attached.next().await.map(|bytes| (bytes, attached))
     });
@@ -41,33 +43,33 @@ struct Attached {
     gateway: Arc<Gateway>,
     id: Uuid,
     hold: Hold,
-    subscription: Subscription,
+    membership: Membership,
+    _subscription: Subscription,
     heartbeat: Interval,
     is_over: bool,
 }
 
 impl Attached {
     async fn next(&mut self) -> Option<Bytes> {
-        while !self.is_over {
-            tokio::select! {
-                () = self.hold.is_over.cancelled() => {
-                    self.is_over = true;
-                    return Some(event::ended(self.hold.why.get().copied()));
-                }
-                // Of changes that were lost it has no use: it watches nothing.
-                news = self.subscription.take(1) => if let Err(farewell) = news {
-                    self.is_over = true;
-                    return Some(event::closed(farewell));
-                },
-                _ = self.heartbeat.tick() => {
-                    let now = self.gateway.clock.now();
-                    // Where nothing is left to prolong, the hold has ended, and says so itself.
-                    let _ = self.gateway.beat(self.id, &self.hold, now).await;
-                    return Some(event::COMMENT);
-                }
+        if self.is_over {
+            return None;
+        }
+        tokio::select! {
+            () = self.hold.is_over.cancelled() => {
+                self.is_over = true;
+                Some(event::ended(self.hold.why.get().copied()))
+            }
+            farewell = self.membership.whenever() => {
+                self.is_over = true;
+                Some(event::closed(farewell))
+            }
+            _ = self.heartbeat.tick() => {
+                let now = self.gateway.clock.now();
+                // Where nothing is left to prolong, the hold has ended, and says so itself.
+                let _ = self.gateway.beat(self.id, &self.hold, now).await;
+                Some(event::COMMENT)
             }
         }
-        None
     }
 }
 

@@ -15,6 +15,8 @@ use crate::hub::Farewell;
 use crate::ids;
 use crate::wire::{self, LeaseBody};
 
+use super::form::{self, Form};
+
 /// Writes the changes, numbered in the order in which they are passed on.
 #[derive(Debug)]
 pub struct Events {
@@ -37,18 +39,46 @@ impl Events {
         self.number += 1;
         let lease = LeaseBody::new(side, &change.lease, self.clock.now(), &self.clock);
         let (name, _) = wire::change_words(change.kind);
-        Told::write(&format!("{}-{}", self.boot, self.number), name, &lease.changed(change.kind))
+        let id = format!("{}-{}", self.boot, self.number);
+        Told::new(&Text::write(&id, name, &lease.changed(change.kind)))
     }
 }
 
-/// An event as it is told. Cheap to clone.
+/// A change in every form that somebody may be told it in. What they are told are these bytes, and no copy of them.
 #[derive(Clone, Debug)]
 pub struct Told {
+    chunk: Bytes,
+    event: Range<usize>,
+    frame: Bytes,
+}
+
+impl Told {
+    fn new(text: &Text) -> Self {
+        let chunk = form::chunk(&text.event);
+        let end = chunk.len() - b"\r\n".len();
+        let frame = form::frame(form::TEXT, &text.data());
+        Self { event: end - text.event.len()..end, chunk, frame }
+    }
+
+    /// In this form.
+    #[must_use]
+    pub fn dressed(&self, form: Form) -> Bytes {
+        match form {
+            Form::Bare => self.chunk.slice(self.event.clone()),
+            Form::Chunks => self.chunk.clone(),
+            Form::Frames => self.frame.clone(),
+        }
+    }
+}
+
+/// An event as text, whose data is the text of a socket's frame.
+#[derive(Clone, Debug)]
+pub struct Text {
     event: Bytes,
     data: Range<usize>,
 }
 
-impl Told {
+impl Text {
     fn write(id: &str, name: &str, data: &impl Serialize) -> Self {
         let mut event = format!("id: {id}\nevent: {name}\ndata: ").into_bytes();
         let start = event.len();
@@ -66,14 +96,14 @@ impl Told {
 
     /// As the text of a socket's frame.
     #[must_use]
-    pub fn frame(&self) -> Bytes {
+    pub fn data(&self) -> Bytes {
         self.event.slice(self.data.clone())
     }
 }
 
 /// An event that nobody else is told.
 pub(crate) fn event(id: &str, name: &str, data: &impl Serialize) -> Bytes {
-    Told::write(id, name, data).event
+    Text::write(id, name, data).event
 }
 
 /// `snapshot`: all that lives in a scope, in place of whatever was known. A socket has several scopes, and names the
@@ -85,7 +115,7 @@ pub fn snapshot(
     last_turn: Option<u64>,
     now: Time,
     clock: &Clock,
-) -> Told {
+) -> Text {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
@@ -98,17 +128,17 @@ pub fn snapshot(
     let leases = listing.leases.iter().map(|(side, lease)| LeaseBody::new(side, lease, now, clock)).collect();
     let id = ids::unique().simple().to_string();
     let snapshot = Snapshot { r#type: "snapshot", subscription, leases, last_turn };
-    Told::write(&id, "snapshot", &snapshot)
+    Text::write(&id, "snapshot", &snapshot)
 }
 
 /// `degraded`: what other nodes hear is not known here for now. A snapshot follows when it is again.
 #[must_use]
-pub fn degraded() -> Told {
+pub fn degraded() -> Text {
     #[derive(Serialize)]
     struct Degraded {
         r#type: &'static str,
     }
-    Told::write(&ids::unique().simple().to_string(), "degraded", &Degraded { r#type: "degraded" })
+    Text::write(&ids::unique().simple().to_string(), "degraded", &Degraded { r#type: "degraded" })
 }
 
 /// `closed`: why the stream ends by our doing, and when to come back.
@@ -120,7 +150,7 @@ pub fn closed(farewell: Farewell) -> Bytes {
         reason: &'static str,
     }
     let id = ids::unique().simple().to_string();
-    let closed = Told::write(&id, "closed", &Closed { r#type: "closed", reason: farewell.as_str() });
+    let closed = Text::write(&id, "closed", &Closed { r#type: "closed", reason: farewell.as_str() });
     [retry(), closed.event].concat().into()
 }
 

@@ -2,7 +2,9 @@
 
 pub mod attach;
 pub mod event;
+pub mod form;
 mod frame;
+mod reader;
 pub mod sse;
 pub mod watch;
 pub mod ws;

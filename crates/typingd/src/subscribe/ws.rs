@@ -4,28 +4,27 @@
 //! is released with it.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{interval, timeout, timeout_at};
-use tokio_websockets::{CloseCode, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
+use futures_util::FutureExt;
+use tokio::time::{timeout, timeout_at};
 use tracing::error;
 use typingd_core::{Side, Signal, Source, StopReason, Time, Utterance};
 use typingd_providers::{FaultKind, Rejection};
 
 use super::event;
-use super::frame::{self, Asked, Reader, Refused, SOCKET};
+use super::form::{CLOSE, Form, PING, PONG, TEXT, frame as framed};
+use super::frame::{self, Asked, Refused, SOCKET};
+use super::reader::{Fault, Message, Reader};
 use super::watch::Watch;
 use crate::api::{self, problem::Problem};
 use crate::gateway::{Gateway, Unlisted};
-use crate::hub::{Delivery, Farewell, Subscription};
+use crate::hub::{Call, Farewell, Subscription};
 use crate::ids;
+use crate::listener::Line;
 use crate::throttle::{Budget, Exhausted};
 use crate::tickets::Ticket;
 use crate::wire::DecisionBody;
@@ -42,16 +41,11 @@ const LAST_WORD: Duration = Duration::from_secs(9);
 /// How long a socket that ends waits for its client to take that in.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How many events are written at once to somebody who has fallen behind, and how many frames are answered at once.
-const BATCH: usize = 64;
-
 /// Subscriptions of one socket.
 const SUBSCRIPTIONS: usize = 32;
 
 /// Conversations in which one socket may be composing.
 const CLAIMS: usize = 256;
-
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A socket's place and state.
 pub struct Session {
@@ -77,8 +71,10 @@ struct Claim {
 enum End {
     /// By its client's doing, or with its connection.
     Theirs,
+    /// By its client's doing, who is told that it was understood: with its code, if it gave one.
+    Answered(Option<[u8; 2]>),
     /// With a code that says why.
-    Ours(CloseCode, &'static str),
+    Ours(u16, &'static str),
 }
 
 impl Session {
@@ -86,68 +82,79 @@ impl Session {
     ///
     /// # Errors
     /// Where there is none.
-    pub fn open(gateway: Arc<Gateway>, ticket: Ticket) -> Result<Self, Rejection> {
+    pub fn open(gateway: Arc<Gateway>, ticket: Ticket) -> Result<Box<Self>, Rejection> {
         let subscription = gateway.subscribe(&ticket.login)?;
         let source = Source::Socket(ids::number());
         let last_heard = gateway.clock.now();
         let (watches, claims, budget) = (Vec::new(), HashMap::new(), Budget::new());
-        Ok(Self { gateway, ticket, subscription, watches, source, claims, budget, last_heard })
+        Ok(Box::new(Self { gateway, ticket, subscription, watches, source, claims, budget, last_heard }))
     }
 
     /// Serves a connection on which both have agreed to speak WebSocket, to its end.
-    pub async fn run(mut self, connection: Upgraded) {
-        let limits = Limits::default().max_payload_len(Some(api::BODY_LIMIT));
-        let mut socket = ServerBuilder::new().limits(limits).serve(TokioIo::new(connection));
-        let dismissal = self.subscription.dismissal().clone();
+    pub async fn run(mut self: Box<Self>, mut line: Line) {
+        self.subscription.connect(&line, Form::Frames);
+        let mut reader = Reader::new(api::BODY_LIMIT);
+        let membership = self.subscription.membership();
         let served = tokio::select! {
             biased;
             // Whoever is dismissed is not waited for, whatever it has still to take.
-            farewell = dismissal.at_once() => Ok(Ok(end(farewell))),
-            served = AssertUnwindSafe(self.serve(&mut socket)).catch_unwind() => served,
+            farewell = membership.at_once() => Ok(Ok(end(farewell))),
+            served = AssertUnwindSafe(self.serve(&mut line, &mut reader)).catch_unwind() => served,
         };
         // Who goes on at another node is still typing.
         if !self.gateway.hands_over() {
-            self.release().await;
+            Box::pin(self.release()).await;
         }
         let end = match served {
             Ok(Ok(end)) => end,
-            // The library has said so to all but this one.
-            Ok(Err(Error::PayloadTooLong { .. })) => End::Ours(CloseCode::MESSAGE_TOO_BIG, "too_large"),
-            Ok(Err(_)) => End::Theirs,
+            Ok(Err(Fault::Io(_))) => End::Theirs,
+            Ok(Err(Fault::Protocol(why))) => End::Ours(1002, why),
+            Ok(Err(Fault::NotUtf8)) => End::Ours(1007, "not_utf8"),
+            Ok(Err(Fault::TooLong)) => End::Ours(1009, "too_large"),
             // What it left of the socket is good for nothing.
             Err(_) => return error!("a socket has ended in a panic, which is a bug"),
         };
-        part(socket, end).await;
+        Box::pin(part(self.subscription, line, reader, end)).await;
     }
 
-    async fn serve(&mut self, socket: &mut Socket) -> Result<End, Error> {
-        let hello = self.hello().await;
-        socket.send(text(hello)).await?;
-        let mut heartbeat = interval(HEARTBEAT);
-        heartbeat.reset();
+    async fn serve(&mut self, line: &mut Line, reader: &mut Reader) -> Result<End, Fault> {
+        let hello = Box::pin(self.hello()).await;
+        self.write(&hello);
+        if let Err(farewell) = Box::pin(self.tell()).await {
+            return Ok(end(farewell));
+        }
+        let mut ping_at = self.gateway.clock.now() + HEARTBEAT;
         loop {
-            let silent = self.gateway.clock.instant(self.last_heard + SILENCE);
-            let end = tokio::select! {
+            // Who does not take what is owed is not asked what more it wants.
+            self.subscription.flush(line).await?;
+            let silent_at = self.last_heard + SILENCE;
+            let due = self.gateway.clock.instant(ping_at.min(silent_at));
+            let ended = tokio::select! {
                 // What has come by then counts.
-                message = timeout_at(silent, socket.next()) => match message {
-                    Ok(Some(message)) => self.hear_all(socket, message?).await?,
-                    Ok(None) => Some(End::Theirs),
-                    Err(_) => Some(End::Ours(code(4408), "silent")),
+                message = timeout_at(due, poll_fn(|cx| reader.poll(line, cx))) => match message {
+                    Ok(message) => Box::pin(self.hear(message?)).await,
+                    Err(_) if self.gateway.clock.now() >= silent_at => Some(End::Ours(4408, "silent")),
+                    Err(_) => {
+                        ping_at = ping_at + HEARTBEAT;
+                        Box::pin(self.release_on_gone_channels()).await;
+                        self.subscription.write(framed(PING, b""));
+                        None
+                    }
                 },
-                news = self.subscription.take(BATCH) => match news {
-                    Ok(news) => self.tell(socket, news).await?,
-                    Err(farewell) => Some(end(farewell)),
+                call = self.subscription.call() => match call {
+                    Call::Flush => None,
+                    Call::List => Box::pin(self.tell()).await.err().map(end),
+                    Call::Leave(farewell) => Some(end(farewell)),
                 },
-                _ = heartbeat.tick() => {
-                    self.release_on_gone_channels().await;
-                    socket.send(Message::ping(Bytes::new())).await?;
-                    None
-                }
             };
-            if let Some(end) = end {
-                return Ok(end);
+            if let Some(ended) = ended {
+                return Ok(ended);
             }
         }
+    }
+
+    fn write(&self, text: &[u8]) {
+        self.subscription.write(framed(TEXT, text));
     }
 
     async fn hello(&self) -> Vec<u8> {
@@ -164,97 +171,60 @@ impl Session {
         frame::hello(&self.ticket, last_turn)
     }
 
-    /// Passes on what happens in the scopes that are watched.
-    async fn tell(&mut self, socket: &mut Socket, news: Vec<Delivery>) -> Result<Option<End>, Error> {
-        if news.iter().any(|delivery| matches!(delivery, Delivery::Lost)) {
-            // Of what is on the queue, the snapshots have all that they have not passed over.
-            for (id, watch) in &mut self.watches {
-                match watch.snapshot(Some(id.as_str())).await {
+    /// Passes on what happens in the scopes that are watched, and what was held; behind new snapshots of them where
+    /// changes were lost.
+    async fn tell(&mut self) -> Result<(), Farewell> {
+        while !self.subscription.release() {
+            // Of what is held, the snapshots have all that they have not passed over.
+            for (id, watch) in &self.watches {
+                match watch.snapshot(&self.subscription, Some(id.as_str())).await {
                     Ok(snapshot) => {
-                        socket.feed(text(snapshot.told.frame())).await?;
+                        self.write(&snapshot.text.data());
                         if snapshot.is_degraded {
-                            socket.feed(text(event::degraded().frame())).await?;
+                            self.write(&event::degraded().data());
                         }
                     }
-                    Err(Unlisted::TooWide) => return Ok(Some(end(Farewell::TooWide))),
-                    Err(Unlisted::Unavailable) => socket.feed(text(event::degraded().frame())).await?,
+                    Err(Unlisted::TooWide) => return Err(Farewell::TooWide),
+                    Err(Unlisted::Unavailable) => self.write(&event::degraded().data()),
                 }
             }
         }
-        for delivery in news {
-            match delivery {
-                Delivery::Change(news) if self.watches.iter().any(|(_, watch)| watch.has_news(&news)) => {
-                    socket.feed(text(news.told.frame())).await?;
-                }
-                Delivery::Degraded if !self.watches.is_empty() => {
-                    socket.feed(text(event::degraded().frame())).await?;
-                }
-                Delivery::Change(_) | Delivery::Degraded | Delivery::Lost => {}
-            }
-        }
-        socket.flush().await?;
-        Ok(None)
+        Ok(())
     }
 
-    /// Does what the client asks for, and what it asks for behind that, where it is here already: what it is answered goes
-    /// out together.
-    async fn hear_all(&mut self, socket: &mut Socket, first: Message) -> Result<Option<End>, Error> {
-        let mut end = self.hear(socket, first).await?;
-        for _ in 1..BATCH {
-            if end.is_some() {
-                break;
-            }
-            end = match socket.next().now_or_never() {
-                Some(Some(Ok(message))) => self.hear(socket, message).await?,
-                Some(Some(Err(error))) => {
-                    // What came before it has its answers.
-                    let _ = socket.flush().await;
-                    return Err(error);
-                }
-                Some(None) => Some(End::Theirs),
-                None => break,
-            };
-        }
-        socket.flush().await?;
-        Ok(end)
-    }
-
-    /// Does what one frame asks for. The answer waits to be sent.
-    async fn hear(&mut self, socket: &mut Socket, message: Message) -> Result<Option<End>, Error> {
+    /// Does what the client asks for.
+    async fn hear(&mut self, message: Message) -> Option<End> {
         self.last_heard = self.gateway.clock.now();
-        if self.subscription.dismissal().farewell().is_some() {
+        let text = match message {
+            Message::Close(code) => return Some(End::Answered(code)),
+            Message::Ping(payload) => {
+                self.subscription.write(framed(PONG, &payload));
+                return None;
+            }
             // It has nothing to say any more, though it may have something to take.
-            return Ok(None);
-        }
-        if message.is_binary() {
-            return Ok(Some(End::Ours(CloseCode::UNSUPPORTED_DATA, "text_only")));
-        }
-        if !message.is_text() {
-            // The library answers pings and closes. Who does not take what is owed is not asked what more it wants.
-            socket.flush().await?;
-            return Ok(None);
-        }
-        let frame = message.into_payload();
-        if std::str::from_utf8(&frame).is_err() {
-            // The library has seen all but the end of a text whose last frame is empty.
-            return Ok(Some(End::Ours(CloseCode::INVALID_FRAME_PAYLOAD_DATA, "not_utf8")));
-        }
+            _ if self.subscription.membership().farewell().is_some() => return None,
+            Message::Pong => return None,
+            Message::Binary => return Some(End::Ours(1003, "text_only")),
+            Message::Text(text) => text,
+        };
+        // What comes of what it says is told behind the answer.
+        self.subscription.hold();
         let answer = match self.budget.spend(self.last_heard) {
-            Ok(Ok(())) => self.answer(&frame).await,
+            Ok(Ok(())) => self.answer(&text).await,
             // It is not read, nor does its tenant pay for it.
             Ok(Err(refused)) => Err((refused.into(), None)),
-            Err(Exhausted) => return Ok(Some(End::Ours(CloseCode::POLICY_VIOLATION, "too_many"))),
+            Err(Exhausted) => return Some(End::Ours(1008, "too_many")),
         };
         let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
-        socket.feed(text(answer)).await?;
-        Ok(None)
+        self.write(&answer);
+        self.tell().await.err().map(end)
     }
 
     async fn answer(&mut self, frame: &[u8]) -> Result<Vec<u8>, (Problem, Option<String>)> {
         let gateway = self.gateway.clone();
         let directory = gateway.directory.load_full();
         let info = api::tenant(&directory, &self.ticket.login).map_err(|no| (no.into(), None))?;
-        let reader = Reader {
+        let reader = frame::Reader {
             ticket: &self.ticket,
             channels: &info.channels,
             policy: gateway.engine.policy(),
@@ -302,14 +272,16 @@ impl Session {
         if self.watches.len() >= SUBSCRIPTIONS {
             return Err(Rejection::TooMany { retry_after_s: 1 }.into());
         }
-        let mut watch = Watch::start(&self.gateway, &mut self.subscription, scope, Some(self.ticket.role));
-        match watch.snapshot(Some(id.as_str())).await {
+        let watch = Watch::start(&self.gateway, &self.subscription, scope, Some(self.ticket.role));
+        match watch.snapshot(&self.subscription, Some(id.as_str())).await {
             Ok(snapshot) => {
+                // Most have one and no more.
+                self.watches.reserve_exact(1);
                 self.watches.push((id, watch));
-                Ok(snapshot.told.frame().to_vec())
+                Ok(snapshot.text.data().to_vec())
             }
             Err(too_wide) => {
-                watch.end(&mut self.subscription);
+                watch.end(&self.subscription);
                 Err(too_wide.into())
             }
         }
@@ -320,7 +292,7 @@ impl Session {
             Rejection::field("id", FaultKind::WrongValue, "the name of a live subscription of this socket")
         })?;
         let (_, watch) = self.watches.remove(at);
-        watch.end(&mut self.subscription);
+        watch.end(&self.subscription);
         Ok(frame::unsubscribed(id))
     }
 
@@ -387,38 +359,44 @@ fn is_start(utterance: &Utterance) -> bool {
 }
 
 /// Says why, and waits a while until the client has taken it in or hangs up.
-async fn part(mut socket: Socket, end: End) {
-    if let End::Ours(code, why) = end {
-        // Where the library has closed it already, it does not close twice.
-        let _ = timeout(LAST_WORD, socket.send(Message::close(Some(code), why))).await;
+async fn part(subscription: Subscription, mut line: Line, mut reader: Reader, end: End) {
+    let (last_word, is_answer) = match end {
+        End::Theirs => (None, true),
+        End::Answered(code) => (Some(framed(CLOSE, code.as_ref().map_or(&[][..], |code| code))), true),
+        End::Ours(code, why) => {
+            (Some(framed(CLOSE, &[&code.to_be_bytes()[..], why.as_bytes()].concat())), false)
+        }
+    };
+    subscription.leave();
+    if let Some(last_word) = last_word {
+        subscription.write(last_word);
+        if !matches!(timeout(LAST_WORD, subscription.flush(&mut line)).await, Ok(Ok(()))) {
+            return;
+        }
     }
-    let _ = timeout(LINGER, linger(socket)).await;
+    drop(subscription);
+    let _ = timeout(LINGER, linger(line, &mut reader, is_answer)).await;
 }
 
-async fn linger(mut socket: Socket) {
-    while let Some(Ok(_)) = socket.next().await {}
-    let mut connection = socket.into_inner();
-    let _ = connection.shutdown().await;
-    // What was not read when a socket is closed makes the system throw away what was written last.
-    let mut rest = [0; 1024];
-    while matches!(connection.read(&mut rest).await, Ok(1..)) {}
+/// Waits for the client's own close frame, unless it has come, and then for the connection's end.
+async fn linger(mut line: Line, reader: &mut Reader, has_closed: bool) {
+    if !has_closed {
+        let mut goes_on = true;
+        while goes_on {
+            let message = poll_fn(|cx| reader.poll(&mut line, cx)).await;
+            goes_on =
+                matches!(message, Ok(Message::Text(_) | Message::Binary | Message::Ping(_) | Message::Pong));
+        }
+    }
+    line.hang_up().await;
 }
 
 fn end(farewell: Farewell) -> End {
     let code = match farewell {
-        Farewell::Draining => CloseCode::GOING_AWAY,
-        Farewell::TooSlow => CloseCode::SERVICE_OVERLOAD,
-        Farewell::Revoked => code(4401),
-        Farewell::TooWide => code(4413),
+        Farewell::Draining => 1001,
+        Farewell::TooSlow => 1013,
+        Farewell::Revoked => 4401,
+        Farewell::TooWide => 4413,
     };
     End::Ours(code, farewell.as_str())
-}
-
-/// A code of our own.
-fn code(number: u16) -> CloseCode {
-    CloseCode::try_from(number).expect("4000 to 4999 are for applications")
-}
-
-fn text(frame: impl Into<Bytes>) -> Message {
-    Message::text(Payload::from(frame.into()))
 }

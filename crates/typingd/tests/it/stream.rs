@@ -1,12 +1,17 @@
 //! The stream: what it opens with, what it says when nothing happens, and how it ends.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::net::TcpSocket;
+use tokio::time::sleep;
 use typingd::clock::Clock;
 use typingd_providers::Secret;
 
 use crate::support::{
-    InProcess, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing, salesforce,
+    InProcess, OnSocket, Wire, config, kaleyra_message, kaleyra_typing, pinnacle_message, pinnacle_typing,
+    salesforce, signal,
 };
 
 const USER: &str = "+14155550123";
@@ -179,4 +184,80 @@ async fn one_call_to_as_many_as_may_be_closes_nobody() {
     let all: Vec<&str> = numbers.iter().map(String::as_str).collect();
     assert_eq!(wire.exchange(&kaleyra_message(&all)).await.decision(), "accepted; recipients=1000");
     assert!(events.whats(1_000).await.iter().all(|what| what == "stopped sent"));
+}
+
+#[tokio::test]
+async fn who_takes_nothing_for_a_while_gets_all_of_it_in_order_afterwards() {
+    const CHANGES: usize = 12_000;
+    let mut config = config(Duration::from_secs(20));
+    config.limits.hub.backlog = CHANGES;
+    config.limits.listener.write_timeout = Duration::from_secs(100);
+    let gateway = OnSocket::start(config).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut late = Wire::new(socket.connect(gateway.address).await.unwrap()).stream("", "acme-key").await;
+    assert_eq!(late.whats(1).await, ["snapshot"]);
+    let mut wire = gateway.connect().await;
+    // More than the system holds for it.
+    let agent = "a".repeat(200);
+    for said in ["composing", "sent"].into_iter().cycle().take(CHANGES) {
+        let body = format!(
+            r#"{{"channel":"pinnacle","agent":"{agent}","user":"{USER}","composer":"agent","state":"{said}"}}"#
+        );
+        assert_eq!(wire.exchange(&signal(&body)).await.status, 200);
+    }
+    let mut last = None;
+    for what in ["started", "stopped sent"].into_iter().cycle().take(CHANGES) {
+        let event = late.next().await.unwrap();
+        assert_eq!(event.what(), what);
+        let number: usize = event.id.rsplit('-').next().unwrap().parse().unwrap();
+        assert!(last.is_none_or(|last| number == last + 1), "{number} after {last:?}");
+        last = Some(number);
+    }
+    // It is as quick as any other again.
+    gateway.exchange(&pinnacle_typing(USER)).await;
+    assert_eq!(late.whats(1).await, ["started"]);
+    drop(late);
+    gateway.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_the_last_answer_of_its_connection() {
+    let gateway = InProcess::start();
+    let mut wire = gateway.connect();
+    let listing = b"GET /typing/v1/leases HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer acme-key\r\n\r\n";
+    let stream = b"GET /typing/v1/stream HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer acme-key\r\n\r\n";
+    // What comes before it is answered before it, and what comes behind it is not read.
+    wire.send(&[&listing[..], stream, listing].concat()).await;
+    assert_eq!(wire.answer().await.unwrap().status, 200);
+    let mut events = wire.events(b"").await;
+    assert!(events.headers.contains(&("connection".into(), "close".into())));
+    assert!(events.headers.contains(&("transfer-encoding".into(), "chunked".into())));
+    gateway.exchange(&pinnacle_typing(USER)).await;
+    assert_eq!(events.whats(2).await, ["snapshot", "started"]);
+    let drain = tokio::spawn(gateway.0.drain());
+    assert_eq!(events.whats(2).await, ["stopped revoked", "closed draining"]);
+    assert!(events.next().await.is_none() && events.is_finished);
+    drain.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_speaks_http_1_0_gets_bare_events() {
+    let gateway = InProcess::start();
+    let (mut client, server) = duplex(64 * 1024);
+    gateway.0.serve(server, Ipv4Addr::LOCALHOST.into(), ());
+    client
+        .write_all(b"GET /typing/v1/stream HTTP/1.0\r\nAuthorization: Bearer acme-key\r\n\r\n")
+        .await
+        .unwrap();
+    sleep(Duration::from_millis(1)).await;
+    gateway.exchange(&pinnacle_typing(USER)).await;
+    gateway.0.drain().await;
+    let mut told = String::new();
+    client.read_to_string(&mut told).await.unwrap();
+    let (head, events) = told.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200") && !head.contains("chunked"), "{head}");
+    let names: Vec<&str> = events.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["snapshot", "started", "stopped", "closed"]);
+    assert!(events.starts_with(": typingd\n\nretry: ") && !events.contains('\r'), "{events}");
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::Value;
-use tokio::io::duplex;
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::task::yield_now;
 use typingd::census::Count;
 use typingd::config::{Config, Quota};
 use typingd::directory::Login;
 use typingd::gateway::Gateway;
-use typingd::hub::{Delivery, Subscription};
+use typingd::hub::Subscription;
+use typingd::listener::Line;
+use typingd::subscribe::form::Form;
 use typingd_core::{
     Conversation, IgnoreReason, Marks, Outcome, Role, Scope, Side, Signal, Source, Time, User, Utterance,
     Verdict,
@@ -63,8 +65,8 @@ struct Model {
     turns: [u64; SIDES],
     /// Each is used once. The tenants' are the same.
     payload_id: u32,
-    all: Subscription,
-    some: (Scope, Subscription),
+    all: Watcher,
+    some: (Scope, Watcher),
     told: usize,
 }
 
@@ -200,9 +202,9 @@ impl Model {
         assert_eq!(listed, lives.collect());
         assert_eq!(gateway.census.of(&self.tenant.into()).leases, listed.len());
 
-        let all = taken(&mut self.all);
+        let all = self.all.taken().await;
         let told: Vec<Told> = all.iter().map(|event| self.read(event)).collect();
-        let some = taken(&mut self.some.1);
+        let some = self.some.1.taken().await;
         let scope = &self.some.0;
         let in_scope = |(told, _): &(&Told, &Bytes)| scope.covers(&self.sides[told.place].conversation);
         let in_scope: Vec<&Bytes> = told.iter().zip(&all).filter(in_scope).map(|(_, event)| event).collect();
@@ -231,23 +233,33 @@ impl Model {
     }
 }
 
-fn subscribe(gateway: &Gateway, scope: Scope) -> Subscription {
-    let login = Login { tenant: scope.tenant.clone(), key: blake3::hash(b"key"), session: None };
-    let mut subscription = gateway.hub.subscribe(login, usize::MAX).unwrap();
-    subscription.watch(scope, 0..1);
-    subscription
+/// One who watches a scope, and what it is told.
+struct Watcher {
+    subscription: Subscription,
+    line: Line,
+    client: DuplexStream,
 }
 
-/// All that waits for a subscriber.
-fn taken(subscription: &mut Subscription) -> Vec<Bytes> {
-    let mut taken = Vec::new();
-    while let Some(news) = subscription.take(4_096).now_or_never() {
-        taken.extend(news.expect("it is not cut").into_iter().map(|delivery| match delivery {
-            Delivery::Change(news) => news.told.event().clone(),
-            Delivery::Lost | Delivery::Degraded => panic!("nothing is lost"),
-        }));
+fn subscribe(gateway: &Gateway, scope: Scope) -> Watcher {
+    let login = Login { tenant: scope.tenant.clone(), key: blake3::hash(b"key"), session: None };
+    let subscription = gateway.hub.subscribe(login, usize::MAX).unwrap();
+    subscription.watch(scope, 0..1);
+    let (client, server) = duplex(64 * 1024 * 1024);
+    let line = Line::new(server, Bytes::new(), Duration::from_secs(9));
+    subscription.connect(&line, Form::Bare);
+    assert!(subscription.release(), "nothing is lost");
+    Watcher { subscription, line, client }
+}
+
+impl Watcher {
+    /// All that waits for it.
+    async fn taken(&mut self) -> Vec<Bytes> {
+        self.subscription.flush(&mut self.line).await.expect("it is not cut");
+        let mut taken = Vec::new();
+        while self.client.read_buf(&mut taken).now_or_never().is_some() {}
+        let events = std::str::from_utf8(&taken).unwrap().split_terminator("\n\n");
+        events.map(|event| Bytes::from(event.to_owned())).collect()
     }
-    taken
 }
 
 fn between<'t>(text: &'t str, from: &str, to: &str) -> Option<&'t str> {
