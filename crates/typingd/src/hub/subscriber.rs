@@ -264,6 +264,10 @@ impl Subscriber {
         self.lock().outbox.send(piece);
     }
 
+    pub(super) fn queue(&self, piece: Bytes) {
+        self.lock().outbox.push(piece);
+    }
+
     pub(super) fn hold(&self) {
         self.lock().held.get_or_insert_default();
     }

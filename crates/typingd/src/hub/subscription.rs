@@ -92,6 +92,11 @@ impl Subscription {
         self.subscriber.write(piece);
     }
 
+    /// Has something written with what comes next.
+    pub fn queue(&self, piece: Bytes) {
+        self.subscriber.queue(piece);
+    }
+
     /// Lets what happens from now on wait, as it does from the beginning.
     pub fn hold(&self) {
         self.subscriber.hold();

@@ -41,6 +41,9 @@ const LAST_WORD: Duration = Duration::from_secs(9);
 /// How long a socket that ends waits for its client to take that in.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How many messages are answered at once.
+const AT_ONCE: usize = 64;
+
 /// Subscriptions of one socket.
 const SUBSCRIPTIONS: usize = 32;
 
@@ -132,7 +135,7 @@ impl Session {
             let ended = tokio::select! {
                 // What has come by then counts.
                 message = timeout_at(due, poll_fn(|cx| reader.poll(line, cx))) => match message {
-                    Ok(message) => Box::pin(self.hear(message?)).await,
+                    Ok(message) => Box::pin(self.hear_all(message?, line, reader)).await?,
                     Err(_) if self.gateway.clock.now() >= silent_at => Some(End::Ours(4408, "silent")),
                     Err(_) => {
                         ping_at = ping_at + HEARTBEAT;
@@ -192,7 +195,29 @@ impl Session {
         Ok(())
     }
 
-    /// Does what the client asks for.
+    /// Does what the client asks for, and what it asks for behind that, where it is here already: what it is answered goes
+    /// out together.
+    async fn hear_all(
+        &mut self,
+        first: Message,
+        line: &mut Line,
+        reader: &mut Reader,
+    ) -> Result<Option<End>, Fault> {
+        let mut ended = self.hear(first).await;
+        for _ in 1..AT_ONCE {
+            if ended.is_some() {
+                break;
+            }
+            let Some(message) = poll_fn(|cx| reader.poll(line, cx)).now_or_never() else { break };
+            ended = self.hear(message?).await;
+        }
+        if ended.is_none() {
+            ended = self.tell().await.err().map(end);
+        }
+        Ok(ended)
+    }
+
+    /// Does what one message asks for. The answer waits to be sent.
     async fn hear(&mut self, message: Message) -> Option<End> {
         self.last_heard = self.gateway.clock.now();
         let text = match message {
@@ -216,8 +241,8 @@ impl Session {
             Err(Exhausted) => return Some(End::Ours(1008, "too_many")),
         };
         let answer = answer.unwrap_or_else(|(problem, reference)| problem.to_frame(reference.as_deref()));
-        self.write(&answer);
-        self.tell().await.err().map(end)
+        self.subscription.queue(framed(TEXT, &answer));
+        None
     }
 
     async fn answer(&mut self, frame: &[u8]) -> Result<Vec<u8>, (Problem, Option<String>)> {
