@@ -57,9 +57,10 @@ pub(super) fn check_context(
             let is_theirs = is_granted && (account.takes_anybody() || account.contexts.contains_key(context));
             if is_theirs { Ok(()) } else { Err(Rejection::Forbidden(Bar::Context)) }
         }
-        AuthorizationContext::Absent if head::is_sent(headers, CONTEXT) => {
-            Err(Rejection::BadHeader { name: CONTEXT_AS_WRITTEN, expected: "no such header from this product" })
-        }
+        AuthorizationContext::Absent if head::is_sent(headers, CONTEXT) => Err(Rejection::BadHeader {
+            name: CONTEXT_AS_WRITTEN,
+            expected: "no such header from this product",
+        }),
         AuthorizationContext::Absent => Ok(()),
     }
 }

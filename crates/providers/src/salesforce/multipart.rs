@@ -120,9 +120,12 @@ fn shown(body: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_boundary(text: &[u8]) -> bool {
-    (1..=MAX_BOUNDARY).contains(&text.len())
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte))
-        && !text.ends_with(b" ")
+    (1..=MAX_BOUNDARY).contains(&text.len()) && text.iter().all(is_boundary_byte) && !text.ends_with(b" ")
+}
+
+fn is_boundary_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'\''..=b')' | b'+'..=b'/' | b'_' | b':' | b'=' | b'?' | b' ')
 }
 
 /// Where the last line of a part's headers ends, before the empty line.
@@ -146,7 +149,7 @@ fn read_part(part: &[u8], at: usize) -> Result<Part<'_>, Rejection> {
 /// The value of the one `Content-Disposition` among a part's headers, each of which ends in CRLF.
 fn disposition(head: &[u8]) -> Result<&[u8], Rejection> {
     let mut disposition = None;
-    for (count, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    for (count, line) in lines(head).enumerate() {
         let line = line.strip_suffix(b"\r\n").ok_or(malformed("a part's header does not end in CRLF"))?;
         let colon = memchr(b':', line).ok_or(malformed("a part's header has no colon"))?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
@@ -161,6 +164,16 @@ fn disposition(head: &[u8]) -> Result<&[u8], Rejection> {
         }
     }
     disposition.ok_or(malformed("a part does not say what it is"))
+}
+
+/// Each line, with its end.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', text).map_or(text.len(), |at| at + 1);
+        let (line, rest) = text.split_at(end);
+        text = rest;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// The value of one parameter among those that follow a header's value, each after a semicolon.
@@ -216,8 +229,12 @@ fn unquote(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(is_token_byte)
+}
+
+fn is_token_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 #[cfg(test)]
