@@ -68,17 +68,21 @@ streams = 12000
 leases = 2000000
 sides = 2000000
 
+# However slowly a machine counts, what types goes on typing.
 [[tenants.kaleyra]]
+ttl_ms = 60000
 sid = "{SID}"
 basics = ["bench:bench"]
 api_keys = ["{KEY}"]
 agents = ["*"]
 
 [[tenants.pinnacle]]
+ttl_ms = 60000
 api_keys = ["{KEY}"]
 agents = ["*"]
 
 [[tenants.salesforce]]
+ttl_ms = 60000
 org_id = "{ORG}"
 tokens = ["{TOKEN}"]
 addresses = ["*"]

@@ -169,7 +169,7 @@ impl<'b> Object<'b> {
 #[derive(Clone, Debug)]
 pub struct Fields<'j, 'b> {
     object: &'j Object<'b>,
-    path: String,
+    path: Cow<'static, str>,
 }
 
 impl<'j, 'b> Fields<'j, 'b> {
@@ -179,21 +179,21 @@ impl<'j, 'b> Fields<'j, 'b> {
     /// [`Rejection::Malformed`] where it is another JSON value.
     pub fn of_body(body: &'j Json<'b>) -> Result<Self, Rejection> {
         match body {
-            Json::Object(object) => Ok(Self { object, path: String::new() }),
+            Json::Object(object) => Ok(Self { object, path: Cow::Borrowed("") }),
             _ => Err(malformed("the body is not a JSON object")),
         }
     }
 
     /// The fields of an object that stands at `path`.
     #[must_use]
-    pub fn at(object: &'j Object<'b>, path: String) -> Self {
-        Self { object, path }
+    pub fn at(object: &'j Object<'b>, path: impl Into<Cow<'static, str>>) -> Self {
+        Self { object, path: path.into() }
     }
 
     /// A field's path from the body's root.
     #[must_use]
     pub fn path(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() { name.to_owned() } else { [&self.path, ".", name].concat() }
     }
 
     /// Notes a fault of one of the fields.
@@ -215,10 +215,11 @@ impl<'j, 'b> Fields<'j, 'b> {
         expected: &'static str,
         read: impl FnOnce(&'j Json<'b>) -> Option<T>,
     ) -> Option<T> {
-        if self.get(name).is_none() {
+        let Some(value) = self.get(name) else {
             self.fault(faults, name, FaultKind::Missing, expected);
-        }
-        self.optional(faults, name, expected, read)
+            return None;
+        };
+        self.read(faults, name, expected, value, read)
     }
 
     /// Reads a field that may be missing with what `read` makes of it; a fault where it is there and gives nothing.
@@ -229,7 +230,18 @@ impl<'j, 'b> Fields<'j, 'b> {
         expected: &'static str,
         read: impl FnOnce(&'j Json<'b>) -> Option<T>,
     ) -> Option<T> {
-        let read = read(self.get(name)?);
+        self.read(faults, name, expected, self.get(name)?, read)
+    }
+
+    fn read<T>(
+        &self,
+        faults: &mut Faults,
+        name: &str,
+        expected: &'static str,
+        value: &'j Json<'b>,
+        read: impl FnOnce(&'j Json<'b>) -> Option<T>,
+    ) -> Option<T> {
+        let read = read(value);
         if read.is_none() {
             self.fault(faults, name, FaultKind::WrongType, expected);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use http::HeaderName;
+use smallvec::SmallVec;
 use typingd_core::Conversation;
 use uuid::{Builder, Uuid};
 
@@ -84,9 +85,13 @@ pub fn of_conversation(conversation: &Conversation) -> Uuid {
     let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     let parts: [&str; 4] =
         [conversation.tenant(), conversation.channel(), conversation.agent(), conversation.user().as_str()];
+    // All at once: each of several updates costs more than this copy.
+    let mut whole: SmallVec<[u8; 256]> = SmallVec::new();
     for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        whole.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        whole.extend_from_slice(part.as_bytes());
     }
+    hasher.update(&whole);
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     Builder::from_custom_bytes(bytes).into_uuid()
@@ -95,7 +100,14 @@ pub fn of_conversation(conversation: &Conversation) -> Uuid {
 /// A payload's id as it is remembered: of one size, whatever the caller made of it.
 #[must_use]
 pub fn of_payload(id: &str) -> String {
-    blake3::hash(id.as_bytes()).to_hex()[..24].to_owned()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    let mut text = String::with_capacity(24);
+    for byte in &blake3::hash(id.as_bytes()).as_bytes()[..12] {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
+    text
 }
 
 /// The header by which a caller may name its request, and by which it is named in the answer.

@@ -27,7 +27,7 @@ use typingd_core::Signal;
 
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head};
+use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head, json};
 
 pub use upstream::{KaleyraUpstream, UpstreamAccount};
 pub use webhook::KaleyraWebhook;
@@ -122,10 +122,11 @@ impl Kaleyra {
     }
 
     fn typing(&self, account: &Account, body: &[u8]) -> Result<Call, Rejection> {
-        let request::Typing { from, to, user } = request::Typing::read(body)?;
-        self.check_owns(account, &from)?;
-        let conversations = vec![account.common.conversation(&from, user)];
-        let reply = move |receipt: &Receipt| wire::typing_accepted(&to, receipt);
+        let json = json::parse(body)?;
+        let request::Typing { from, to } = request::Typing::read(&json)?;
+        self.check_owns(account, from)?;
+        let conversations = vec![account.common.conversation(from, to.clone())];
+        let reply = move |receipt: &Receipt| wire::typing_accepted(to.as_str(), receipt);
         Ok(Call::of_agent(
             conversations,
             Some(Signal::Composing { ttl: account.common.ttl }),

@@ -19,17 +19,15 @@ const MAX_RECIPIENTS: usize = 1_000;
 const RECIPIENTS_NAMED: usize = 8;
 
 /// The body of a typing event.
-pub(super) struct Typing {
-    pub(super) from: String,
-    /// As it was sent, to be echoed.
-    pub(super) to: String,
-    pub(super) user: User,
+pub(super) struct Typing<'j> {
+    pub(super) from: &'j str,
+    /// This wire knows one way to write a number here, so that the normal form is what was sent.
+    pub(super) to: User,
 }
 
-impl Typing {
-    pub(super) fn read(body: &[u8]) -> Result<Self, Rejection> {
-        let json = json::parse(body)?;
-        let fields = fields_of(&json)?;
+impl<'j> Typing<'j> {
+    pub(super) fn read(json: &'j Json<'_>) -> Result<Self, Rejection> {
+        let fields = fields_of(json)?;
         let mut faults = Faults::default();
         let from = agent(&fields, &mut faults);
         let to = fields.required(&mut faults, "to", phone::EXPECTED, Json::as_str);
@@ -41,10 +39,8 @@ impl Typing {
         if composing.is_some_and(|composing| !composing.is_empty()) {
             fields.fault(&mut faults, "composing", FaultKind::WrongValue, "an empty object");
         }
-        match (from, to, user, faults.none()?) {
-            (Some(from), Some(to), Some(user), ()) => {
-                Ok(Self { from: from.to_owned(), to: to.to_owned(), user })
-            }
+        match (from, user, faults.none()?) {
+            (Some(from), Some(to), ()) => Ok(Self { from, to }),
             _ => unreachable!("a field that was not read is a fault"),
         }
     }

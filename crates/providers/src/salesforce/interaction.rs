@@ -84,7 +84,7 @@ fn only_interaction<'j, 'b>(body: &Fields<'j, 'b>, faults: &mut Faults) -> Optio
     let name = "interactions";
     match body.required(faults, name, INTERACTIONS, Json::as_array)? {
         [] => body.fault(faults, name, FaultKind::Empty, INTERACTIONS),
-        [Json::Object(object)] => return Some(Fields::at(object, "interactions[0]".to_owned())),
+        [Json::Object(object)] => return Some(Fields::at(object, "interactions[0]")),
         [_] => body.fault(faults, "interactions[0]", FaultKind::WrongType, "an object"),
         [_, ..] => body.fault(faults, name, FaultKind::TooLong, INTERACTIONS),
     }
@@ -204,9 +204,10 @@ fn text_within<'j>(
     expected: &'static str,
 ) -> Option<&'j str> {
     let text = fields.required(faults, name, expected, Json::as_str)?;
-    let kind = match text.chars().take(most + 1).count() {
+    let kind = match text.len() {
         0 => FaultKind::Empty,
-        count if count > most => FaultKind::TooLong,
+        // No text has more characters than bytes.
+        length if length > most && text.chars().take(most + 1).count() > most => FaultKind::TooLong,
         _ => return Some(text),
     };
     fields.fault(faults, name, kind, expected);

@@ -7,8 +7,10 @@
 //! is ignored, as RFC 2046 has it.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::memmem::{self, Finder};
+use memchr::{memchr, memchr2};
 
 use crate::rejection::Rejection;
 
@@ -45,9 +47,7 @@ pub(super) fn boundary<'r>(content_type: &'r str, body: &'r [u8]) -> Result<Cow<
 
 /// The body's parts, in their order.
 pub(super) fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Vec<Part<'b>>, Rejection> {
-    let delimiter = delimiter(boundary);
-    let delimiters = memmem::Finder::new(&delimiter);
-    let first = without_empty_line(body).strip_prefix(&delimiter[2..]);
+    let first = after_first(body, boundary);
     let mut rest = first.ok_or(malformed("the body does not begin with its boundary"))?;
     let mut parts = Vec::new();
     loop {
@@ -61,9 +61,10 @@ pub(super) fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Vec<Part<'b>>
             return Err(malformed("the body has too many parts"));
         }
         let part = rest.strip_prefix(b"\r\n").ok_or(malformed("something follows a boundary on its line"))?;
-        let end = delimiters.find(part).ok_or(malformed("the body is cut off: a part does not end"))?;
-        parts.push(read_part(&part[..end], body.len() - part.len())?);
-        rest = &part[end + delimiter.len()..];
+        let split = at_delimiter(part, boundary);
+        let (this, after) = split.ok_or(malformed("the body is cut off: a part does not end"))?;
+        parts.push(read_part(this, body.len() - part.len())?);
+        rest = after;
     }
 }
 
@@ -75,21 +76,32 @@ pub(super) fn first<'b>(
     name: &[u8],
     most: usize,
 ) -> Option<(Part<'b>, &'b [u8])> {
-    let delimiter = delimiter(boundary);
-    let part = without_empty_line(body).strip_prefix(&delimiter[2..])?.strip_prefix(b"\r\n")?;
+    let part = after_first(body, boundary)?.strip_prefix(b"\r\n")?;
     let at = body.len() - part.len();
     let content = end_of_head(part)? + 4;
     if read_part(&part[..content], at).ok()?.name.as_ref() != name {
         return None;
     }
-    let window = &part[..part.len().min(content + most + delimiter.len())];
-    let end = memmem::find(window, &delimiter)?;
-    Some((read_part(&part[..end], at).ok()?, &part[end + delimiter.len()..]))
+    let window = &part[..part.len().min(content + most + DELIMITER.len() + boundary.len())];
+    let (this, after) = at_delimiter(window, boundary)?;
+    Some((read_part(this, at).ok()?, &part[window.len() - after.len()..]))
 }
 
-/// What separates a part from what went before it.
-fn delimiter(boundary: &[u8]) -> Vec<u8> {
-    [b"\r\n--", boundary].concat()
+/// What a delimiter begins with. The boundary follows.
+const DELIMITER: &[u8] = b"\r\n--";
+
+/// What follows the delimiter that a body begins with, which is at the beginning of a line already.
+fn after_first<'b>(body: &'b [u8], boundary: &[u8]) -> Option<&'b [u8]> {
+    without_empty_line(body).strip_prefix(b"--")?.strip_prefix(boundary)
+}
+
+/// What stands before the next delimiter, and what follows it.
+fn at_delimiter<'b>(text: &'b [u8], boundary: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
+    static DELIMITERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DELIMITER));
+    DELIMITERS.find_iter(text).find_map(|at| {
+        let after = text[at + DELIMITER.len()..].strip_prefix(boundary)?;
+        Some((&text[..at], after))
+    })
 }
 
 fn malformed(why: &'static str) -> Rejection {
@@ -108,14 +120,18 @@ fn shown(body: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_boundary(text: &[u8]) -> bool {
-    (1..=MAX_BOUNDARY).contains(&text.len())
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte))
-        && !text.ends_with(b" ")
+    (1..=MAX_BOUNDARY).contains(&text.len()) && text.iter().all(is_boundary_byte) && !text.ends_with(b" ")
+}
+
+fn is_boundary_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'\''..=b')' | b'+'..=b'/' | b'_' | b':' | b'=' | b'?' | b' ')
 }
 
 /// Where the last line of a part's headers ends, before the empty line.
 fn end_of_head(part: &[u8]) -> Option<usize> {
-    memmem::find(&part[..part.len().min(MAX_PART_HEAD + 4)], b"\r\n\r\n")
+    static EMPTY_LINES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    EMPTY_LINES.find(&part[..part.len().min(MAX_PART_HEAD + 4)])
 }
 
 /// Reads a part that begins at this place of the body.
@@ -133,7 +149,7 @@ fn read_part(part: &[u8], at: usize) -> Result<Part<'_>, Rejection> {
 /// The value of the one `Content-Disposition` among a part's headers, each of which ends in CRLF.
 fn disposition(head: &[u8]) -> Result<&[u8], Rejection> {
     let mut disposition = None;
-    for (count, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    for (count, line) in lines(head).enumerate() {
         let line = line.strip_suffix(b"\r\n").ok_or(malformed("a part's header does not end in CRLF"))?;
         let colon = memchr(b':', line).ok_or(malformed("a part's header has no colon"))?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
@@ -148,6 +164,16 @@ fn disposition(head: &[u8]) -> Result<&[u8], Rejection> {
         }
     }
     disposition.ok_or(malformed("a part does not say what it is"))
+}
+
+/// Each line, with its end.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', text).map_or(text.len(), |at| at + 1);
+        let (line, rest) = text.split_at(end);
+        text = rest;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// The value of one parameter among those that follow a header's value, each after a semicolon.
@@ -203,8 +229,12 @@ fn unquote(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(is_token_byte)
+}
+
+fn is_token_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 #[cfg(test)]

@@ -98,9 +98,9 @@ impl Talks {
         talk
     }
 
-    /// Hashed by what tells it from others of its tenant: half the cost of a note is its hash.
+    /// Its names were hashed when it was made, and are not hashed again.
     fn hash(&self, conversation: &Conversation) -> u64 {
-        self.hasher.hash_one((conversation.user(), conversation.agent()))
+        self.hasher.hash_one(conversation)
     }
 
     fn find(&self, hash: u64, conversation: &Conversation) -> Option<usize> {

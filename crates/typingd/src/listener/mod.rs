@@ -152,6 +152,8 @@ where
         .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
+        // Answers are small: a copy of the body behind its head costs less than to write them apart.
+        .writev(false)
         .serve_connection(TokioIo::new(guarded), service);
     let ended = tokio::select! {
         biased;
