@@ -14,8 +14,8 @@ pub(crate) struct Bar {
     pub(crate) is_ours: bool,
 }
 
-const WIDTH: f64 = 720.0;
-const NAMES: f64 = 250.0;
+const WIDTH: f64 = 770.0;
+const NAMES: f64 = 300.0;
 const FIGURES: f64 = 90.0;
 const STEP: f64 = 26.0;
 const HEAD: f64 = 34.0;
