@@ -19,8 +19,12 @@ export const createStore = () => {
   let ids = 0;
   let due;
   let told = 0;
+  let latest = 0;
   let moved = -Infinity;
   let move;
+
+  // What comes later is later, though the page's clock, which is coarse, may not have gone on since.
+  const moment = () => (latest = Math.max(now(), latest + 1e-3));
 
   // Many changes at once are drawn once.
   const changed = () => {
@@ -35,7 +39,7 @@ export const createStore = () => {
     for (const fn of listeners) fn(store);
   };
 
-  const ensure = (of, at = now()) => {
+  const ensure = (of, at = moment()) => {
     const key = keyOf(of);
     let conversation = conversations.get(key);
     if (!conversation) {
@@ -104,10 +108,11 @@ export const createStore = () => {
     replaceAll(list, keepOwn) {
       const before = new Map(conversations);
       const stays = !store.follow || drafting();
+      const at = moment();
       conversations.clear();
       for (const { messages, last_activity_ago_ms, ...of } of list) {
         const known = before.get(keyOf(of));
-        const conversation = ensure(of, now() - last_activity_ago_ms);
+        const conversation = ensure(of, at - last_activity_ago_ms);
         if (known) Object.assign(conversation, { draft: known.draft, unseen: known.unseen });
         conversation.messages = keepOwn
           ? (known?.messages ?? [])
@@ -123,7 +128,7 @@ export const createStore = () => {
     touch(of) {
       const known = conversations.has(keyOf(of));
       const conversation = ensure(of);
-      conversation.at = now();
+      conversation.at = moment();
       conversation.local = false;
       changed();
       if (!known) return void followTo(conversation);
@@ -138,7 +143,7 @@ export const createStore = () => {
 
     message(of, message) {
       const conversation = ensure(of);
-      conversation.at = now();
+      conversation.at = moment();
       conversation.local = false;
       conversation.messages.push(remember({ ...message, ago_ms: 0 }));
       if (conversation.messages.length > MOST) conversation.messages.shift();

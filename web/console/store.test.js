@@ -27,6 +27,17 @@ test("of more conversations than the list holds, those in which somebody types s
   assert.ok(store.current(), "what is open stays as well");
 });
 
+test("what is heard later stands above, within one step of the page's clock as well", (t) => {
+  t.mock.method(performance, "now", () => 1000);
+  const store = createStore();
+  const inOrder = () => store.sorted().map(({ user }) => user);
+  for (const user of [1, 2, 3]) store.touch(of(user));
+  assert.deepEqual(inOrder(), [3, 2, 1].map((user) => of(user).user));
+  store.message(of(2), { composer: "user", text: "Hello" });
+  store.setTyping([lease(4)]);
+  assert.deepEqual(inOrder(), [4, 2, 3, 1].map((user) => of(user).user));
+});
+
 test("a thousand who type are taken in at once", () => {
   const store = createStore();
   let sorts = 0;
