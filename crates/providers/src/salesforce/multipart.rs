@@ -120,12 +120,8 @@ fn shown(body: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_boundary(text: &[u8]) -> bool {
-    (1..=MAX_BOUNDARY).contains(&text.len()) && text.iter().all(is_boundary_byte) && !text.ends_with(b" ")
-}
-
-fn is_boundary_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'\''..=b')' | b'+'..=b'/' | b'_' | b':' | b'=' | b'?' | b' ')
+    static ALLOWED: [bool; 256] = letters_digits_and(b"'()+,-./_:=? ");
+    (1..=MAX_BOUNDARY).contains(&text.len()) && are_all(text, &ALLOWED) && !text.ends_with(b" ")
 }
 
 /// Where the last line of a part's headers ends, before the empty line.
@@ -229,12 +225,27 @@ fn unquote(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(is_token_byte)
+    static ALLOWED: [bool; 256] = letters_digits_and(b"!#$%&'*+-.^_`|~");
+    !text.is_empty() && are_all(text, &ALLOWED)
 }
 
-fn is_token_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+fn are_all(text: &[u8], allowed: &[bool; 256]) -> bool {
+    text.iter().all(|byte| allowed[usize::from(*byte)])
+}
+
+const fn letters_digits_and(others: &[u8]) -> [bool; 256] {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        allowed[others[at] as usize] = true;
+        at += 1;
+    }
+    allowed
 }
 
 #[cfg(test)]
