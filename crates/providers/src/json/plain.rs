@@ -158,13 +158,12 @@ impl<'b> Reader<'b> {
         loop {
             let byte = *bytes.get(at)?;
             at += 1;
-            match byte {
-                b' ' => {}
-                b'\n' | b'\r' | b'\t' => at += spaces(&bytes[at..]),
-                _ => {
-                    self.at = at;
-                    return Some(byte);
-                }
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                self.at = at;
+                return Some(byte);
+            }
+            if byte == b'\n' {
+                at += spaces(&bytes[at..]);
             }
         }
     }
