@@ -1,6 +1,7 @@
 //! The one place where randomness is read.
 
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -95,6 +96,33 @@ pub fn of_conversation(conversation: &Conversation) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// A number by which to look a conversation up in this process. It was made under a key of the process's own with the
+/// conversation, so that no stranger can choose it; two conversations may have the same.
+#[must_use]
+pub fn in_process(conversation: &Conversation) -> u64 {
+    let mut hash = AsItIs::default();
+    conversation.hash(&mut hash);
+    hash.finish()
+}
+
+/// Takes a number that is a hash already for its hash.
+#[derive(Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A payload's id as it is remembered: of one size, whatever the caller made of it.
