@@ -96,6 +96,8 @@ const NAME: &str = "salesforce";
 #[derive(Debug)]
 pub struct Salesforce {
     accounts: Vec<Account>,
+    /// What counts of each account's org id; `None` where it is not an org's id.
+    org_ids: Vec<Option<String>>,
     tokens: KeyRing<AccountId>,
     issuers: Issuers,
     token_keys: TokenKeys,
@@ -121,7 +123,9 @@ impl Salesforce {
         let issuers = Issuers::of(&accounts)?;
         let all_send_context =
             accounts.iter().all(|account| account.authorization_context == AuthorizationContext::Required);
-        Ok(Self { accounts, tokens, issuers, token_keys: token_keys.clone(), all_send_context })
+        let org_id = |account: &Account| headers::short_org_id(&account.org_id).map(str::to_owned);
+        let org_ids = accounts.iter().map(org_id).collect();
+        Ok(Self { accounts, org_ids, tokens, issuers, token_keys: token_keys.clone(), all_send_context })
     }
 
     /// Whose token and, where one is sent, org these are. The same work is done for every wrong token.
@@ -136,11 +140,11 @@ impl Salesforce {
         let presented = token.unwrap_or_default();
         let configured = self.tokens.get(presented.as_bytes()).map(|id| (*id, None));
         let holder = configured.clone().or_else(|| self.holder(presented, now));
-        let holders_org = holder.as_ref().map_or("nobody's org id", |(id, _)| &self.accounts[id.0].org_id);
+        let holders_org = holder.as_ref().and_then(|(id, _)| self.org_ids[id.0].as_deref());
         // Who gave any assertion for its token keeps the org that its connector is set to.
         let is_anybodys = configured.is_none()
             && holder.as_ref().is_some_and(|(id, _)| self.accounts[id.0].takes_anybody());
-        let is_theirs = |org_id| headers::short_org_id(holders_org) == Some(org_id);
+        let is_theirs = |org_id| holders_org.is_some_and(|theirs| theirs == org_id);
         let is_their_org = is_anybodys || org_id.is_none_or(is_theirs);
         holder.filter(|_| token.is_some() && is_their_org).ok_or(Rejection::Unauthenticated)
     }
