@@ -8,7 +8,7 @@ use std::time::Duration;
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use http::HeaderName;
 use smallvec::SmallVec;
-use typingd_core::Conversation;
+use typingd_core::{Conversation, Name};
 use uuid::{Builder, Uuid};
 
 /// A name that nothing else has, and in which no order shows.
@@ -127,15 +127,14 @@ impl Hasher for AsItIs {
 
 /// A payload's id as it is remembered: of one size, whatever the caller made of it.
 #[must_use]
-pub fn of_payload(id: &str) -> String {
+pub fn of_payload(id: &str) -> Name {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    let mut text = String::with_capacity(24);
-    for byte in &blake3::hash(id.as_bytes()).as_bytes()[..12] {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0xf));
+    let mut digits = [0; 24];
+    let (twos, _) = digits.as_chunks_mut::<2>();
+    for (two, byte) in twos.iter_mut().zip(blake3::hash(id.as_bytes()).as_bytes()) {
+        *two = [byte >> 4, byte & 0xf].map(|half| DIGITS[usize::from(half)]);
     }
-    text
+    Name::from_utf8(digits).expect("digits are text")
 }
 
 /// The header by which a caller may name its request, and by which it is named in the answer.
