@@ -1,7 +1,48 @@
 //! Reading a request's head.
 
-use http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap};
+use http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderValue};
 use memchr::memchr;
+
+/// What was sent of one header.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Sent<'h> {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// One value.
+    Once(&'h HeaderValue),
+    /// More than one.
+    Again,
+}
+
+impl<'h> Sent<'h> {
+    /// The one value; `None` where it is missing, sent twice or not text.
+    #[must_use]
+    pub fn text(self) -> Option<&'h str> {
+        if let Self::Once(value) = self { value.to_str().ok() } else { None }
+    }
+
+    /// Whether the header was sent at all.
+    #[must_use]
+    pub fn is_sent(self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}
+
+/// What was sent of each of these headers, named in lower case: one look over all that came costs less than a search for
+/// each.
+#[inline]
+#[must_use]
+pub fn pick<'h, const COUNT: usize>(headers: &'h HeaderMap, names: [&str; COUNT]) -> [Sent<'h>; COUNT] {
+    let mut picked = [Sent::Nothing; COUNT];
+    for (name, value) in headers {
+        let name = name.as_str();
+        if let Some(at) = names.iter().position(|wanted| *wanted == name) {
+            picked[at] = if picked[at].is_sent() { Sent::Again } else { Sent::Once(value) };
+        }
+    }
+    picked
+}
 
 /// The one value of a header; `None` where it is missing, sent twice or not text.
 #[must_use]
@@ -20,9 +61,18 @@ pub fn is_sent(headers: &HeaderMap, name: impl AsHeaderName) -> bool {
 /// What follows the scheme of `Authorization`, if it is this scheme, in any letter case.
 #[must_use]
 pub fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
-    let (sent, credentials) = single(headers, AUTHORIZATION)?.split_at_checked(scheme.len())?;
-    let is_it = sent.eq_ignore_ascii_case(scheme) && credentials.starts_with(' ');
-    is_it.then(|| credentials.trim_start_matches(' '))
+    credentials(single(headers, AUTHORIZATION)?, scheme)
+}
+
+/// What follows the scheme in a value of `Authorization`, if it is this scheme, in any letter case.
+#[must_use]
+pub fn credentials<'h>(authorization: &'h str, scheme: &str) -> Option<&'h str> {
+    let (sent, credentials) = authorization.split_at_checked(scheme.len())?;
+    let mut credentials = credentials.strip_prefix(' ')?;
+    while let Some(rest) = credentials.strip_prefix(' ') {
+        credentials = rest;
+    }
+    (sent == scheme || sent.eq_ignore_ascii_case(scheme)).then_some(credentials)
 }
 
 /// Whether a path is this one or one below it.
@@ -40,7 +90,14 @@ pub fn is_own_path(path: &str) -> bool {
 /// Whether the body is said to be of this media type, in any letter case, whatever its parameters.
 #[must_use]
 pub fn is_media_type(headers: &HeaderMap, media_type: &str) -> bool {
-    let sent = single(headers, CONTENT_TYPE).unwrap_or_default();
+    names_media_type(single(headers, CONTENT_TYPE), media_type)
+}
+
+/// Whether a value of `Content-Type` names this media type, in any letter case, whatever its parameters.
+#[must_use]
+pub fn names_media_type(content_type: Option<&str>, media_type: &str) -> bool {
+    let sent = content_type.unwrap_or_default();
     let end = memchr(b';', sent.as_bytes()).unwrap_or(sent.len());
-    sent[..end].trim().eq_ignore_ascii_case(media_type)
+    let sent = sent[..end].trim_ascii();
+    sent == media_type || sent.eq_ignore_ascii_case(media_type)
 }

@@ -4,6 +4,7 @@
 //! byte order mark, nothing after the value, no member twice, no lone surrogate, no deep nesting. Fields are then read
 //! one by one, and all that is wrong with them is said at once, by path and kind, never by value.
 
+mod plain;
 pub(crate) mod splice;
 pub(crate) mod writer;
 
@@ -56,10 +57,18 @@ pub fn parse(body: &[u8]) -> Result<Json<'_>, Rejection> {
         return Err(Rejection::NoBody);
     }
     let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
-    serde_json::from_str(text).map_err(|error| {
+    if let Some(json) = plain::read(text) {
+        return Ok(json);
+    }
+    read_thoroughly(text).map_err(|error| {
         let what = if error.is_eof() { "the body is cut off" } else { "the body is not valid JSON" };
         malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
     })
+}
+
+/// Reads any JSON, or says where it is none.
+fn read_thoroughly(text: &str) -> Result<Json<'_>, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 fn malformed(why: impl Into<Cow<'static, str>>) -> Rejection {
@@ -170,6 +179,8 @@ impl<'b> Object<'b> {
 pub struct Fields<'j, 'b> {
     object: &'j Object<'b>,
     path: Cow<'static, str>,
+    /// The last name of the path, where it is not in it: it is put together for a fault alone.
+    last: Option<&'static str>,
 }
 
 impl<'j, 'b> Fields<'j, 'b> {
@@ -179,7 +190,7 @@ impl<'j, 'b> Fields<'j, 'b> {
     /// [`Rejection::Malformed`] where it is another JSON value.
     pub fn of_body(body: &'j Json<'b>) -> Result<Self, Rejection> {
         match body {
-            Json::Object(object) => Ok(Self { object, path: Cow::Borrowed("") }),
+            Json::Object(object) => Ok(Self { object, path: Cow::Borrowed(""), last: None }),
             _ => Err(malformed("the body is not a JSON object")),
         }
     }
@@ -187,13 +198,26 @@ impl<'j, 'b> Fields<'j, 'b> {
     /// The fields of an object that stands at `path`.
     #[must_use]
     pub fn at(object: &'j Object<'b>, path: impl Into<Cow<'static, str>>) -> Self {
-        Self { object, path: path.into() }
+        Self { object, path: path.into(), last: None }
+    }
+
+    /// The fields of an object that is the field of this name.
+    #[must_use]
+    pub fn inside(&self, name: &'static str, object: &'j Object<'b>) -> Self {
+        let path = match self.last {
+            None => self.path.clone(),
+            Some(last) => Cow::Owned(joined(&self.path, last)),
+        };
+        Self { object, path, last: Some(name) }
     }
 
     /// A field's path from the body's root.
     #[must_use]
     pub fn path(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { [&self.path, ".", name].concat() }
+        match self.last {
+            None => joined(&self.path, name),
+            Some(last) => joined(&joined(&self.path, last), name),
+        }
     }
 
     /// Notes a fault of one of the fields.
@@ -255,6 +279,10 @@ impl<'j, 'b> Fields<'j, 'b> {
             self.fault(faults, name, FaultKind::Unknown, expected);
         }
     }
+}
+
+fn joined(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { [path, ".", name].concat() }
 }
 
 /// Whether a name that the caller chose can be repeated to it: it is a name then, no number and no secret.

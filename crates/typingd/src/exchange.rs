@@ -168,7 +168,7 @@ impl Exchange<'_> {
         let Call { opens_conversation, names_conversation, .. } = call;
         let Self { gateway, door, .. } = self;
         let now = gateway.clock.now();
-        let payload_id = marks.payload_id.map(|id| ids::of_payload(&id).into());
+        let payload_id = marks.payload_id.map(|id| ids::of_payload(&id));
         let marks = Marks { payload_id, ..marks };
         let mut outcomes = Vec::with_capacity(conversations.len());
         if let Some(signal) = signal {

@@ -1,13 +1,14 @@
 //! The one place where randomness is read.
 
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use http::HeaderName;
 use smallvec::SmallVec;
-use typingd_core::Conversation;
+use typingd_core::{Conversation, Name};
 use uuid::{Builder, Uuid};
 
 /// A name that nothing else has, and in which no order shows.
@@ -97,17 +98,43 @@ pub fn of_conversation(conversation: &Conversation) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// A number by which to look a conversation up in this process. It was made under a key of the process's own with the
+/// conversation, so that no stranger can choose it; two conversations may have the same.
+#[must_use]
+pub fn in_process(conversation: &Conversation) -> u64 {
+    let mut hash = AsItIs::default();
+    conversation.hash(&mut hash);
+    hash.finish()
+}
+
+/// Takes a number that is a hash already for its hash.
+#[derive(Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A payload's id as it is remembered: of one size, whatever the caller made of it.
 #[must_use]
-pub fn of_payload(id: &str) -> String {
+pub fn of_payload(id: &str) -> Name {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    let mut text = String::with_capacity(24);
-    for byte in &blake3::hash(id.as_bytes()).as_bytes()[..12] {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0xf));
+    let mut digits = [0; 24];
+    let (twos, _) = digits.as_chunks_mut::<2>();
+    for (two, byte) in twos.iter_mut().zip(blake3::hash(id.as_bytes()).as_bytes()) {
+        *two = [byte >> 4, byte & 0xf].map(|half| DIGITS[usize::from(half)]);
     }
-    text
+    Name::from_utf8(digits).expect("digits are text")
 }
 
 /// The header by which a caller may name its request, and by which it is named in the answer.

@@ -106,7 +106,7 @@ async fn hear(
     marks: &Marks,
 ) -> Vec<Outcome> {
     let now = gateway.clock.now();
-    let payload_id = marks.payload_id.as_ref().map(|id| ids::of_payload(id).into());
+    let payload_id = marks.payload_id.as_ref().map(|id| ids::of_payload(id));
     let mut outcomes = Vec::with_capacity(sides.len());
     for side in sides {
         let utterance = Utterance {

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use uuid::Uuid;
 
+use super::plain;
+
 /// What has been written so far.
 pub(crate) struct Writer(Vec<u8>);
 
@@ -24,8 +26,11 @@ impl Writer {
 
     /// A text, with its quotes.
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        serde_json::to_writer(&mut self.0, text).expect("a text can always be written as JSON");
-        self
+        if plain::end_of_plain(text.as_bytes()).is_some() {
+            serde_json::to_writer(&mut self.0, text).expect("a text can always be written as JSON");
+            return self;
+        }
+        self.byte(b'"').fixed(text).byte(b'"')
     }
 
     /// A name made by us, without quotes.

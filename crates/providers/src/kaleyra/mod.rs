@@ -11,30 +11,34 @@ mod upstream;
 mod webhook;
 mod wire;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::slice;
 
-use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use base64::{Engine, decoded_len_estimate};
 use blake3::Hash;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 use memchr::memchr;
 use typingd_core::Signal;
 
+use crate::head::{self, Sent};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head, json};
+use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, json};
 
 pub use upstream::{KaleyraUpstream, UpstreamAccount};
 pub use webhook::KaleyraWebhook;
 
 const NAME: &str = "kaleyra";
 
-const API_KEY: HeaderName = HeaderName::from_static("api-key");
+const API_KEY: &str = "api-key";
+
+/// How long a `user:password` may be that is decoded without asking for memory, in bytes.
+const USUAL_BASIC: usize = 192;
 
 /// The Kaleyra door.
 #[derive(Debug)]
@@ -98,13 +102,16 @@ impl Kaleyra {
     /// the refusal are the same.
     fn authenticate(
         &self,
-        headers: &HeaderMap,
+        api_key: Sent<'_>,
+        authorization: Sent<'_>,
         sid: &str,
         is_key_enough: bool,
     ) -> Result<AccountId, Rejection> {
-        let key = head::single(headers, API_KEY).unwrap_or_default();
+        let key = api_key.text().unwrap_or_default();
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
-        let basic = head::authorization(headers, "Basic").and_then(|sent| BASE64_STANDARD.decode(sent).ok());
+        let basic = authorization.text().and_then(|sent| head::credentials(sent, "Basic"));
+        let mut room = [0; USUAL_BASIC];
+        let basic = basic.and_then(|basic| decode_basic(basic, &mut room));
         let has_basic = basic.is_some();
         let basic = self.hasher.hash(basic.as_deref().unwrap_or_default());
         let known = owner.map_or(slice::from_ref(&self.decoy), |owner| &self.basics[owner.0]);
@@ -113,7 +120,7 @@ impl Kaleyra {
         let owner = owner.ok_or(Rejection::Unauthenticated)?;
         let account = &self.accounts[owner.0];
         let is_key_enough = is_key_enough || account.api_key_alone;
-        let needs_basic = !is_key_enough || head::is_sent(headers, AUTHORIZATION);
+        let needs_basic = !is_key_enough || authorization.is_sent();
         if account.sid == sid && (is_basic_right || !needs_basic) {
             Ok(owner)
         } else {
@@ -170,8 +177,10 @@ impl Provider for Kaleyra {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
         }
         let is_key_enough = matches!(route.endpoint, Endpoint::Messages);
-        let account = self.authenticate(&head.headers, route.sid, is_key_enough)?;
-        if !head::is_media_type(&head.headers, "application/json") {
+        let [api_key, authorization, content_type] =
+            head::pick(&head.headers, [API_KEY, "authorization", "content-type"]);
+        let account = self.authenticate(api_key, authorization, route.sid, is_key_enough)?;
+        if !head::names_media_type(content_type.text(), "application/json") {
             return Err(Rejection::UnsupportedMediaType);
         }
         Ok(Caller::Account(account))
@@ -189,7 +198,8 @@ impl Provider for Kaleyra {
 
     fn identify(&self, head: &Parts, _: Timestamp) -> Result<AccountId, Rejection> {
         let (sid, _) = split_sid(head.uri.path()).ok_or(Rejection::UnknownPath)?;
-        self.authenticate(&head.headers, sid, true)
+        let [api_key, authorization] = head::pick(&head.headers, [API_KEY, "authorization"]);
+        self.authenticate(api_key, authorization, sid, true)
     }
 
     fn is_meant(&self, head: &Parts) -> bool {
@@ -230,6 +240,15 @@ impl Provider for Kaleyra {
         );
         Some(Example { title: "Kaleyra: an agent types", command })
     }
+}
+
+/// The `user:password` of a Basic credential; in `room`, where it is no longer than usual.
+fn decode_basic<'r>(basic: &str, room: &'r mut [u8; USUAL_BASIC]) -> Option<Cow<'r, [u8]>> {
+    if decoded_len_estimate(basic.len()) > USUAL_BASIC {
+        return BASE64_STANDARD.decode(basic).ok().map(Cow::Owned);
+    }
+    let length = BASE64_STANDARD.decode_slice(basic, room).ok()?;
+    Some(Cow::Borrowed(&room[..length]))
 }
 
 struct Route<'h> {

@@ -11,15 +11,15 @@ mod webhook;
 mod wire;
 
 use bytes::Bytes;
-use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response};
+use http::{Method, Response};
 use jiff::Timestamp;
 use typingd_core::{Conversation, Signal, User};
 
+use crate::head::{self, Sent};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account, head};
+use crate::{AccountId, Call, Caller, Example, Provider, Receipt, account};
 
 pub use upstream::{PinnacleUpstream, UpstreamAccount};
 pub use webhook::PinnacleWebhook;
@@ -27,7 +27,7 @@ pub use webhook::PinnacleWebhook;
 const NAME: &str = "pinnacle";
 
 /// The header that authenticates.
-const KEY: HeaderName = HeaderName::from_static("pinnacle-api-key");
+const KEY: &str = "pinnacle-api-key";
 
 /// The paths of typing calls, that of current SDKs first, and of messages.
 const TYPING_PATHS: [&str; 2] = ["/messages/send/typing", "/messages/typing"];
@@ -70,8 +70,8 @@ impl Pinnacle {
     }
 
     /// The account of the key, which must be one that is served under this prefix.
-    fn authenticate(&self, headers: &HeaderMap, prefix: &str) -> Result<AccountId, Rejection> {
-        let key = head::single(headers, KEY).unwrap_or_default();
+    fn authenticate(&self, key: Sent<'_>, prefix: &str) -> Result<AccountId, Rejection> {
+        let key = key.text().unwrap_or_default();
         let owner = self.keys.get(key.as_bytes()).copied().filter(|_| !key.is_empty());
         owner.filter(|owner| self.accounts[owner.0].prefix == prefix).ok_or(Rejection::Unauthenticated)
     }
@@ -148,8 +148,9 @@ impl Provider for Pinnacle {
         if head.method != Method::POST {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
         }
-        let account = self.authenticate(&head.headers, prefix)?;
-        if !head::is_media_type(&head.headers, "application/json") {
+        let [key, content_type] = head::pick(&head.headers, [KEY, "content-type"]);
+        let account = self.authenticate(key, prefix)?;
+        if !head::names_media_type(content_type.text(), "application/json") {
             return Err(Rejection::UnsupportedMediaType);
         }
         Ok(Caller::Account(account))
@@ -166,7 +167,8 @@ impl Provider for Pinnacle {
     }
 
     fn identify(&self, head: &Parts, _: Timestamp) -> Result<AccountId, Rejection> {
-        self.authenticate(&head.headers, self.prefix_of(head.uri.path()))
+        let [key] = head::pick(&head.headers, [KEY]);
+        self.authenticate(key, self.prefix_of(head.uri.path()))
     }
 
     fn is_meant(&self, head: &Parts) -> bool {

@@ -1,6 +1,7 @@
 //! What is sent to this door, read and checked.
 
-use typingd_core::User;
+use memchr::memchr2;
+use typingd_core::{Name, User};
 
 use crate::json::{self, Fields, Json, Object};
 use crate::phone;
@@ -11,7 +12,7 @@ const OPTIONS: &str = "an object";
 
 /// The body of a typing call. What is sent beside these fields is tolerated.
 pub(super) struct Typing {
-    pub(super) agent: String,
+    pub(super) agent: Name,
     /// This wire knows one way to write a number, so that the normal form is what was sent.
     pub(super) to: User,
 }
@@ -25,7 +26,7 @@ impl Typing {
 
 /// What counts of a message's body.
 pub(super) struct Message {
-    pub(super) from: String,
+    pub(super) from: Name,
     pub(super) to: User,
     /// Whether it goes out later.
     pub(super) is_scheduled: bool,
@@ -54,7 +55,7 @@ fn read<T>(
     body: &[u8],
     agent: &str,
     of_options: impl FnOnce(&Object<'_>) -> T,
-) -> Result<(String, User, Option<T>), Rejection> {
+) -> Result<(Name, User, Option<T>), Rejection> {
     let json = json::parse(body)?;
     let fields = Fields::of_body(&json)?;
     let mut faults = Faults::default();
@@ -66,7 +67,7 @@ fn read<T>(
     }
     let options = fields.optional(&mut faults, "options", OPTIONS, Json::as_object);
     match (agent, user, faults.none()?) {
-        (Some(agent), Some(user), ()) => Ok((agent.to_owned(), user, options.map(of_options))),
+        (Some(agent), Some(user), ()) => Ok((agent.into(), user, options.map(of_options))),
         _ => unreachable!("a field that was not read is a fault"),
     }
 }
@@ -82,11 +83,15 @@ fn read_agent<'j>(fields: &Fields<'j, '_>, faults: &mut Faults, name: &str) -> O
 
 /// What keeps a text from being an agent's id.
 pub(super) fn fault_of_agent(id: &str) -> Option<FaultKind> {
-    let ends_line = |c| matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}');
     match id.len() {
         0 => Some(FaultKind::Empty),
         256.. => Some(FaultKind::TooLong),
-        _ if !id.starts_with("agent_") || id.contains(ends_line) => Some(FaultKind::WrongValue),
+        _ if !id.starts_with("agent_") || !is_one_line(id) => Some(FaultKind::WrongValue),
         _ => None,
     }
+}
+
+fn is_one_line(text: &str) -> bool {
+    let ends_line = |c| matches!(c, '\u{2028}' | '\u{2029}');
+    memchr2(b'\n', b'\r', text.as_bytes()).is_none() && (text.is_ascii() || !text.contains(ends_line))
 }

@@ -1,9 +1,6 @@
 //! The two parts that a request has: what is said, and the file that may come with it.
 
-use http::header::{CONTENT_TYPE, HeaderMap};
-
 use super::multipart;
-use crate::head;
 use crate::rejection::Rejection;
 
 /// The largest JSON part, in bytes. The body may be larger, for a file's sake.
@@ -18,13 +15,12 @@ pub(super) struct Form<'b> {
 }
 
 impl<'b> Form<'b> {
-    /// Takes a body apart, whatever the order of its parts.
-    pub(super) fn read(headers: &HeaderMap, body: &'b [u8]) -> Result<Self, Rejection> {
+    /// Takes a body of this media type apart, whatever the order of its parts.
+    pub(super) fn read(content_type: Option<&str>, body: &'b [u8]) -> Result<Self, Rejection> {
         if body.is_empty() {
             return Err(Rejection::NoBody);
         }
-        let content_type = head::single(headers, CONTENT_TYPE).unwrap_or_default();
-        let boundary = multipart::boundary(content_type, body)?;
+        let boundary = multipart::boundary(content_type.unwrap_or_default(), body)?;
         let (mut json, mut attachments) = (None, 0);
         for part in multipart::parts(body, &boundary)? {
             match part.name.as_ref() {
@@ -45,23 +41,18 @@ fn malformed(why: &'static str) -> Rejection {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
     fn the_json_part_has_a_limit_of_its_own() {
-        let headers = HeaderMap::from_iter([(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("multipart/form-data; boundary=b"),
-        )]);
         let read = |json: usize, attachment: usize| {
             let part = |name, length| {
                 let content = "x".repeat(length);
                 format!("--b\r\nContent-Disposition: form-data; name={name}\r\n\r\n{content}\r\n")
             };
             let body = part("json", json) + &part("attachments", attachment) + "--b--";
-            Form::read(&headers, body.as_bytes()).map(|form| (form.json.len(), form.attachments))
+            Form::read(Some("multipart/form-data; boundary=b"), body.as_bytes())
+                .map(|form| (form.json.len(), form.attachments))
         };
         assert_eq!(read(MAX_JSON, MAX_JSON + 1), Ok((MAX_JSON, 1)));
         assert_eq!(read(MAX_JSON + 1, 0), Err(Rejection::TooLarge));

@@ -1,16 +1,16 @@
 //! The headers of an interaction.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderMap;
 
 use super::{Account, AuthorizationContext};
-use crate::head;
+use crate::head::{self, Sent};
 use crate::rejection::{Bar, Rejection};
 
 /// The header that names the org.
-pub(super) const ORG_ID: HeaderName = HeaderName::from_static("orgid");
+pub(super) const ORG_ID: &str = "orgid";
 
-const CONTEXT: HeaderName = HeaderName::from_static("authorizationcontext");
-const REQUEST_ID: HeaderName = HeaderName::from_static("requestid");
+const CONTEXT: &str = "authorizationcontext";
+const REQUEST_ID: &str = "requestid";
 
 /// The same, as the vendor writes them and a refusal names them.
 const ORG_ID_AS_WRITTEN: &str = "OrgId";
@@ -27,51 +27,80 @@ pub(super) fn short_org_id(id: &str) -> Option<&str> {
     if is_id { id.get(..ORG_ID_LENGTH) } else { None }
 }
 
-/// The part that counts of the org's id that was sent.
-pub(super) fn org_id(headers: &HeaderMap) -> Result<&str, Rejection> {
-    let expected = "an org's id of 15 or 18 letters and digits";
-    let id = required(headers, ORG_ID, ORG_ID_AS_WRITTEN, expected)?;
-    short_org_id(id).ok_or(Rejection::BadHeader { name: ORG_ID_AS_WRITTEN, expected })
+/// What an interaction's head says.
+pub(super) struct Headers<'h> {
+    pub(super) org_id: Sent<'h>,
+    request_id: Sent<'h>,
+    context: Sent<'h>,
+    pub(super) authorization: Sent<'h>,
+    pub(super) content_type: Sent<'h>,
 }
 
-/// The caller's name for the request, which is not read.
-pub(super) fn check_request_id(headers: &HeaderMap) -> Result<(), Rejection> {
-    required(headers, REQUEST_ID, REQUEST_ID_AS_WRITTEN, "a name for the request").map(|_| ())
-}
-
-/// The authorization context.
-pub(super) fn context(headers: &HeaderMap) -> Result<&str, Rejection> {
-    required(headers, CONTEXT, CONTEXT_AS_WRITTEN, "the developer name of a channel definition")
-}
-
-/// Checks that the authorization context is one of the account's, and one of `granted` where those are fewer.
-pub(super) fn check_context(
-    account: &Account,
-    granted: Option<&[String]>,
-    headers: &HeaderMap,
-) -> Result<(), Rejection> {
-    match account.authorization_context {
-        AuthorizationContext::Required => {
-            let context = context(headers)?;
-            let is_granted = granted.is_none_or(|granted| granted.iter().any(|one| one == context));
-            let is_theirs = is_granted && (account.takes_anybody() || account.contexts.contains_key(context));
-            if is_theirs { Ok(()) } else { Err(Rejection::Forbidden(Bar::Context)) }
-        }
-        AuthorizationContext::Absent if head::is_sent(headers, CONTEXT) => Err(Rejection::BadHeader {
-            name: CONTEXT_AS_WRITTEN,
-            expected: "no such header from this product",
-        }),
-        AuthorizationContext::Absent => Ok(()),
+impl<'h> Headers<'h> {
+    /// Looks at all of them once.
+    pub(super) fn of(headers: &'h HeaderMap) -> Self {
+        let names = [ORG_ID, REQUEST_ID, CONTEXT, "authorization", "content-type"];
+        let [org_id, request_id, context, authorization, content_type] = head::pick(headers, names);
+        Self { org_id, request_id, context, authorization, content_type }
     }
+
+    /// The part that counts of the org's id that was sent.
+    pub(super) fn org_id(&self) -> Result<&'h str, Rejection> {
+        let expected = "an org's id of 15 or 18 letters and digits";
+        let id = required(self.org_id, ORG_ID_AS_WRITTEN, expected)?;
+        short_org_id(id).ok_or(Rejection::BadHeader { name: ORG_ID_AS_WRITTEN, expected })
+    }
+
+    /// The caller's name for the request, which is not read.
+    pub(super) fn check_request_id(&self) -> Result<(), Rejection> {
+        required(self.request_id, REQUEST_ID_AS_WRITTEN, "a name for the request").map(|_| ())
+    }
+
+    /// The authorization context.
+    pub(super) fn context(&self) -> Result<&'h str, Rejection> {
+        context(self.context)
+    }
+
+    /// Checks that the authorization context is one of the account's, and one of `granted` where those are fewer.
+    pub(super) fn check_context(
+        &self,
+        account: &Account,
+        granted: Option<&[String]>,
+    ) -> Result<(), Rejection> {
+        match account.authorization_context {
+            AuthorizationContext::Required => {
+                let context = self.context()?;
+                let is_granted = granted.is_none_or(|granted| granted.iter().any(|one| one == context));
+                let is_theirs =
+                    is_granted && (account.takes_anybody() || account.contexts.contains_key(context));
+                if is_theirs { Ok(()) } else { Err(Rejection::Forbidden(Bar::Context)) }
+            }
+            AuthorizationContext::Absent if self.context.is_sent() => Err(Rejection::BadHeader {
+                name: CONTEXT_AS_WRITTEN,
+                expected: "no such header from this product",
+            }),
+            AuthorizationContext::Absent => Ok(()),
+        }
+    }
+}
+
+/// The two that are looked at again once the body is there: what it is, and the authorization context.
+pub(super) fn beside_body(headers: &HeaderMap) -> (Option<&str>, Sent<'_>) {
+    let [content_type, context] = head::pick(headers, ["content-type", CONTEXT]);
+    (content_type.text(), context)
+}
+
+/// The authorization context, where one was sent.
+pub(super) fn context(sent: Sent<'_>) -> Result<&str, Rejection> {
+    required(sent, CONTEXT_AS_WRITTEN, "the developer name of a channel definition")
 }
 
 /// The one value of a header that must be there and must not be empty.
 fn required<'h>(
-    headers: &'h HeaderMap,
-    name: HeaderName,
+    sent: Sent<'h>,
     as_written: &'static str,
     expected: &'static str,
 ) -> Result<&'h str, Rejection> {
-    let value = head::single(headers, name).filter(|value| !value.is_empty());
+    let value = sent.text().filter(|value| !value.is_empty());
     value.ok_or(Rejection::BadHeader { name: as_written, expected })
 }

@@ -187,9 +187,13 @@ fn check_attachments(faults: &mut Faults, attachments: usize, event: Option<Even
     faults.add("attachments", kind, expected);
 }
 
-fn object<'j, 'b>(fields: &Fields<'j, 'b>, faults: &mut Faults, name: &str) -> Option<Fields<'j, 'b>> {
+fn object<'j, 'b>(
+    fields: &Fields<'j, 'b>,
+    faults: &mut Faults,
+    name: &'static str,
+) -> Option<Fields<'j, 'b>> {
     let object = fields.required(faults, name, "an object", Json::as_object)?;
-    Some(Fields::at(object, fields.path(name)))
+    Some(fields.inside(name, object))
 }
 
 fn timestamp(fields: &Fields<'_, '_>, faults: &mut Faults) {

@@ -14,7 +14,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::header::HeaderMap;
 use http::request::Parts;
 use http::{Method, Response};
 use jiff::Timestamp;
@@ -22,13 +21,15 @@ use typingd_core::{Marks, Role, Signal, User};
 
 use self::connected_app::Issuers;
 use self::form::Form;
+use self::headers::Headers;
 use self::interaction::{Event, Interaction};
 use self::lead::Lead;
 use self::oauth::Holder;
 use crate::account::{self, Patterns};
+use crate::head::{self, Sent};
 use crate::keys::{Claimed, KeyHasher, KeyRing, Secret};
 use crate::rejection::{Bar, Refusal, Rejection};
-use crate::{AccountId, Call, Caller, Example, Provider, head, json};
+use crate::{AccountId, Call, Caller, Example, Provider, json};
 
 mod assertion;
 mod connected_app;
@@ -95,6 +96,8 @@ const NAME: &str = "salesforce";
 #[derive(Debug)]
 pub struct Salesforce {
     accounts: Vec<Account>,
+    /// What counts of each account's org id; `None` where it is not an org's id.
+    org_ids: Vec<Option<String>>,
     tokens: KeyRing<AccountId>,
     issuers: Issuers,
     token_keys: TokenKeys,
@@ -120,25 +123,28 @@ impl Salesforce {
         let issuers = Issuers::of(&accounts)?;
         let all_send_context =
             accounts.iter().all(|account| account.authorization_context == AuthorizationContext::Required);
-        Ok(Self { accounts, tokens, issuers, token_keys: token_keys.clone(), all_send_context })
+        let org_id = |account: &Account| headers::short_org_id(&account.org_id).map(str::to_owned);
+        let org_ids = accounts.iter().map(org_id).collect();
+        Ok(Self { accounts, org_ids, tokens, issuers, token_keys: token_keys.clone(), all_send_context })
     }
 
     /// Whose token and, where one is sent, org these are. The same work is done for every wrong token.
     fn authenticate(
         &self,
-        headers: &HeaderMap,
+        authorization: Sent<'_>,
         org_id: Option<&str>,
         now: Timestamp,
     ) -> Result<Holder, Rejection> {
-        let token = head::authorization(headers, "Bearer").filter(|token| !token.is_empty());
+        let token = authorization.text().and_then(|sent| head::credentials(sent, "Bearer"));
+        let token = token.filter(|token| !token.is_empty());
         let presented = token.unwrap_or_default();
         let configured = self.tokens.get(presented.as_bytes()).map(|id| (*id, None));
         let holder = configured.clone().or_else(|| self.holder(presented, now));
-        let holders_org = holder.as_ref().map_or("nobody's org id", |(id, _)| &self.accounts[id.0].org_id);
+        let holders_org = holder.as_ref().and_then(|(id, _)| self.org_ids[id.0].as_deref());
         // Who gave any assertion for its token keeps the org that its connector is set to.
         let is_anybodys = configured.is_none()
             && holder.as_ref().is_some_and(|(id, _)| self.accounts[id.0].takes_anybody());
-        let is_theirs = |org_id| headers::short_org_id(holders_org) == Some(org_id);
+        let is_theirs = |org_id| holders_org.is_some_and(|theirs| theirs == org_id);
         let is_their_org = is_anybodys || org_id.is_none_or(is_theirs);
         holder.filter(|_| token.is_some() && is_their_org).ok_or(Rejection::Unauthenticated)
     }
@@ -147,23 +153,23 @@ impl Salesforce {
     fn interaction(
         &self,
         account: &Account,
-        head: &Parts,
+        context: Sent<'_>,
         json: &[u8],
         attachments: Option<usize>,
     ) -> Result<Call, Refusal> {
         let json = json::parse(json)?;
         let interaction = interaction::read(&json, attachments)?;
         let refusal = |rejection| Refusal { rejection, reference: Some(interaction.id.to_owned()) };
-        self.check_agent(account, &head.headers, interaction.to).map_err(refusal)?;
+        self.check_agent(account, context, interaction.to).map_err(refusal)?;
         Ok(call(account, &interaction))
     }
 
-    fn check_agent(&self, account: &Account, headers: &HeaderMap, agent: &str) -> Result<(), Rejection> {
+    fn check_agent(&self, account: &Account, context: Sent<'_>, agent: &str) -> Result<(), Rejection> {
         account.common.check_owns(agent, self.accounts.iter().map(|account| &account.common))?;
         let is_for_agent = match account.authorization_context {
             AuthorizationContext::Required if account.takes_anybody() => true,
             AuthorizationContext::Required => {
-                account.contexts.get(headers::context(headers)?).is_some_and(|agents| agents.contain(agent))
+                account.contexts.get(headers::context(context)?).is_some_and(|agents| agents.contain(agent))
             }
             AuthorizationContext::Absent => true,
         };
@@ -204,14 +210,15 @@ impl Provider for Salesforce {
         if head.method != Method::POST {
             return Err(Rejection::MethodNotAllowed { allow: "POST" });
         }
-        let org_id = headers::org_id(&head.headers)?;
-        headers::check_request_id(&head.headers)?;
+        let headers = Headers::of(&head.headers);
+        let org_id = headers.org_id()?;
+        headers.check_request_id()?;
         if self.all_send_context {
-            headers::context(&head.headers)?;
+            headers.context()?;
         }
-        let (id, granted) = self.authenticate(&head.headers, Some(org_id), now)?;
-        headers::check_context(&self.accounts[id.0], granted.as_deref(), &head.headers)?;
-        if !head::is_media_type(&head.headers, "multipart/form-data") {
+        let (id, granted) = self.authenticate(headers.authorization, Some(org_id), now)?;
+        headers.check_context(&self.accounts[id.0], granted.as_deref())?;
+        if !head::names_media_type(headers.content_type.text(), "multipart/form-data") {
             return Err(Rejection::UnsupportedMediaType);
         }
         Ok(Caller::Account(id))
@@ -220,15 +227,16 @@ impl Provider for Salesforce {
     fn decode(&self, caller: Caller, head: &Parts, body: &Bytes, now: Timestamp) -> Result<Call, Refusal> {
         let Caller::Account(id) = caller else { return self.grant(head, body, now) };
         let account = &self.accounts[id.0];
-        let form = Form::read(&head.headers, body)?;
-        self.interaction(account, head, form.json, Some(form.attachments))
+        let (content_type, context) = headers::beside_body(&head.headers);
+        let form = Form::read(content_type, body)?;
+        self.interaction(account, context, form.json, Some(form.attachments))
     }
 
     fn identify(&self, head: &Parts, now: Timestamp) -> Result<AccountId, Rejection> {
         // Most of an org's API knows no such header.
-        let is_sent = head::is_sent(&head.headers, headers::ORG_ID);
-        let org_id = if is_sent { Some(headers::org_id(&head.headers)?) } else { None };
-        self.authenticate(&head.headers, org_id, now).map(|(id, _)| id)
+        let headers = Headers::of(&head.headers);
+        let org_id = if headers.org_id.is_sent() { Some(headers.org_id()?) } else { None };
+        self.authenticate(headers.authorization, org_id, now).map(|(id, _)| id)
     }
 
     fn is_meant(&self, head: &Parts) -> bool {
@@ -259,7 +267,8 @@ impl Provider for Salesforce {
         let found = Lead::read(&head.headers, lead).filter(|lead| lead.is_followed);
         match (caller, found) {
             (Caller::Account(id), Some(lead)) => {
-                self.interaction(&self.accounts[id.0], head, lead.json, None)
+                let (_, context) = headers::beside_body(&head.headers);
+                self.interaction(&self.accounts[id.0], context, lead.json, None)
             }
             _ => self.decode(caller, head, lead, now),
         }
@@ -270,7 +279,8 @@ impl Provider for Salesforce {
     }
 
     fn message_text(&self, head: &Parts, body: &Bytes) -> Option<String> {
-        let form = Form::read(&head.headers, body).ok()?;
+        let (content_type, _) = headers::beside_body(&head.headers);
+        let form = Form::read(content_type, body).ok()?;
         interaction::text(&json::parse(form.json).ok()?)
     }
 
@@ -355,7 +365,7 @@ mod tests {
         let mut with = account("token");
         with.common.agents = Patterns::new(["desk"]);
         let headers = [("OrgId", "00Ddev000000000"), ("Authorization", "Bearer wrong")];
-        let missing = headers::context(&HeaderMap::new()).unwrap_err();
+        let missing = headers::context(Sent::Nothing).unwrap_err();
         assert_eq!(admit(vec![account("token")], &headers), Err(missing));
         assert_eq!(admit(vec![with, without], &headers), Err(Rejection::Unauthenticated));
     }

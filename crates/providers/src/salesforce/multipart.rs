@@ -37,10 +37,13 @@ pub(super) struct Part<'b> {
 /// What separates the parts: what the media type says or, because some clients leave it out there, what the body's
 /// first line shows.
 pub(super) fn boundary<'r>(content_type: &'r str, body: &'r [u8]) -> Result<Cow<'r, [u8]>, Rejection> {
-    let (_, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    let boundary = match parameter(parameters.as_bytes(), "boundary")? {
+    let content_type = content_type.as_bytes();
+    let parameters = memchr(b';', content_type).map_or(&b""[..], |at| &content_type[at + 1..]);
+    let boundary = match parameter(parameters, b"boundary")? {
         Some(boundary) => boundary,
-        None => shown(body).ok_or(malformed("no boundary is given, nor shown by the first line"))?.into(),
+        None => {
+            shown(body).ok_or_else(|| malformed("no boundary is given, nor shown by the first line"))?.into()
+        }
     };
     if is_boundary(&boundary) { Ok(boundary) } else { Err(malformed("the boundary is not a valid one")) }
 }
@@ -48,8 +51,8 @@ pub(super) fn boundary<'r>(content_type: &'r str, body: &'r [u8]) -> Result<Cow<
 /// The body's parts, in their order.
 pub(super) fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Vec<Part<'b>>, Rejection> {
     let first = after_first(body, boundary);
-    let mut rest = first.ok_or(malformed("the body does not begin with its boundary"))?;
-    let mut parts = Vec::new();
+    let mut rest = first.ok_or_else(|| malformed("the body does not begin with its boundary"))?;
+    let mut parts = Vec::with_capacity(2);
     loop {
         if let Some(after) = rest.strip_prefix(b"--") {
             if after.is_empty() || after.starts_with(b"\r\n") {
@@ -60,9 +63,11 @@ pub(super) fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Vec<Part<'b>>
         if parts.len() == MAX_PARTS {
             return Err(malformed("the body has too many parts"));
         }
-        let part = rest.strip_prefix(b"\r\n").ok_or(malformed("something follows a boundary on its line"))?;
+        let part = rest
+            .strip_prefix(b"\r\n")
+            .ok_or_else(|| malformed("something follows a boundary on its line"))?;
         let split = at_delimiter(part, boundary);
-        let (this, after) = split.ok_or(malformed("the body is cut off: a part does not end"))?;
+        let (this, after) = split.ok_or_else(|| malformed("the body is cut off: a part does not end"))?;
         parts.push(read_part(this, body.len() - part.len())?);
         rest = after;
     }
@@ -120,12 +125,8 @@ fn shown(body: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_boundary(text: &[u8]) -> bool {
-    (1..=MAX_BOUNDARY).contains(&text.len()) && text.iter().all(is_boundary_byte) && !text.ends_with(b" ")
-}
-
-fn is_boundary_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'\''..=b')' | b'+'..=b'/' | b'_' | b':' | b'=' | b'?' | b' ')
+    static ALLOWED: [bool; 256] = letters_digits_and(b"'()+,-./_:=? ");
+    (1..=MAX_BOUNDARY).contains(&text.len()) && are_all(text, &ALLOWED) && !text.ends_with(b" ")
 }
 
 /// Where the last line of a part's headers ends, before the empty line.
@@ -136,13 +137,13 @@ fn end_of_head(part: &[u8]) -> Option<usize> {
 
 /// Reads a part that begins at this place of the body.
 fn read_part(part: &[u8], at: usize) -> Result<Part<'_>, Rejection> {
-    let end = end_of_head(part).ok_or(malformed("a part's headers do not end within 8 KiB"))?;
+    let end = end_of_head(part).ok_or_else(|| malformed("a part's headers do not end within 8 KiB"))?;
     let disposition = disposition(&part[..end + 2])?;
     let (kind, parameters) = disposition.split_at(memchr(b';', disposition).unwrap_or(disposition.len()));
     if !kind.trim_ascii().eq_ignore_ascii_case(b"form-data") {
         return Err(malformed("a part is not form-data"));
     }
-    let name = parameter(parameters, "name")?.ok_or(malformed("a part has no name"))?;
+    let name = parameter(parameters, b"name")?.ok_or_else(|| malformed("a part has no name"))?;
     Ok(Part { name, at: at + end + 4, content: &part[end + 4..] })
 }
 
@@ -150,8 +151,9 @@ fn read_part(part: &[u8], at: usize) -> Result<Part<'_>, Rejection> {
 fn disposition(head: &[u8]) -> Result<&[u8], Rejection> {
     let mut disposition = None;
     for (count, line) in lines(head).enumerate() {
-        let line = line.strip_suffix(b"\r\n").ok_or(malformed("a part's header does not end in CRLF"))?;
-        let colon = memchr(b':', line).ok_or(malformed("a part's header has no colon"))?;
+        let line =
+            line.strip_suffix(b"\r\n").ok_or_else(|| malformed("a part's header does not end in CRLF"))?;
+        let colon = memchr(b':', line).ok_or_else(|| malformed("a part's header has no colon"))?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if count == MAX_PART_HEADERS {
             return Err(malformed("a part has too many headers"));
@@ -163,7 +165,7 @@ fn disposition(head: &[u8]) -> Result<&[u8], Rejection> {
             return Err(malformed("a part says twice what it is"));
         }
     }
-    disposition.ok_or(malformed("a part does not say what it is"))
+    disposition.ok_or_else(|| malformed("a part does not say what it is"))
 }
 
 /// Each line, with its end.
@@ -177,8 +179,8 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The value of one parameter among those that follow a header's value, each after a semicolon.
-fn parameter<'h>(mut rest: &'h [u8], wanted: &str) -> Result<Option<Cow<'h, [u8]>>, Rejection> {
-    let bad = malformed("a header's parameters are not valid ones");
+fn parameter<'h>(mut rest: &'h [u8], wanted: &[u8]) -> Result<Option<Cow<'h, [u8]>>, Rejection> {
+    let bad = || malformed("a header's parameters are not valid ones");
     let mut found = None;
     loop {
         rest = rest.trim_ascii_start();
@@ -189,9 +191,10 @@ fn parameter<'h>(mut rest: &'h [u8], wanted: &str) -> Result<Option<Cow<'h, [u8]
             rest = after;
             continue;
         }
-        let Some((name, value)) = take_parameter(&mut rest) else { return Err(bad) };
-        if name.eq_ignore_ascii_case(wanted.as_bytes()) && found.replace(value).is_some() {
-            return Err(bad);
+        let Some((name, value)) = take_parameter(&mut rest) else { return Err(bad()) };
+        let is_wanted = name == wanted || name.eq_ignore_ascii_case(wanted);
+        if is_wanted && found.replace(value).is_some() {
+            return Err(bad());
         }
     }
 }
@@ -229,12 +232,27 @@ fn unquote(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(is_token_byte)
+    static ALLOWED: [bool; 256] = letters_digits_and(b"!#$%&'*+-.^_`|~");
+    !text.is_empty() && are_all(text, &ALLOWED)
 }
 
-fn is_token_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+fn are_all(text: &[u8], allowed: &[bool; 256]) -> bool {
+    text.iter().all(|byte| allowed[usize::from(*byte)])
+}
+
+const fn letters_digits_and(others: &[u8]) -> [bool; 256] {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        allowed[others[at] as usize] = true;
+        at += 1;
+    }
+    allowed
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! A tenant's conversations in the order of their latest activity, and what happened in each.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,12 +10,16 @@ use typingd_core::transition::Change;
 use typingd_core::{ChangeKind, Conversation, Name, Role, Scope, StopReason, Time};
 
 use super::{Called, Entry, Heard, Limits, What, Word};
+use crate::ids;
 
 /// How many entries back a signal looks for its like: past what others on the conversation say meanwhile.
 const BACK: usize = 4;
 
 /// How many entries back a call looks for its like: past what is said and told between two refreshes, several times over.
 const CALLS_BACK: usize = 12;
+
+/// For how many entries there is room once there is one.
+const FEW: usize = 4;
 
 /// Stands for no place.
 const NOWHERE: usize = usize::MAX;
@@ -26,8 +29,6 @@ const NOWHERE: usize = usize::MAX;
 #[derive(Debug)]
 pub(super) struct Talks {
     places: Slab<Talk>,
-    /// Keyed: strangers choose what their conversations are called.
-    hasher: RandomState,
     by_conversation: HashTable<usize>,
     /// Every channel that was ever seen here, which are as many as an operator has named.
     channels: BTreeSet<Name>,
@@ -55,7 +56,6 @@ impl Default for Talks {
     fn default() -> Self {
         Self {
             places: Slab::new(),
-            hasher: RandomState::new(),
             by_conversation: HashTable::new(),
             channels: BTreeSet::new(),
             latest: NOWHERE,
@@ -76,7 +76,7 @@ impl Talks {
 
     /// The conversation's, at the front. Where it is one more than may be, the last one is forgotten.
     pub(super) fn of(&mut self, conversation: &Conversation, now: Time, limits: &Limits) -> &mut Talk {
-        let hash = self.hash(conversation);
+        let hash = ids::in_process(conversation);
         let place = match self.find(hash, conversation) {
             Some(place) if place == self.latest => place,
             Some(place) => {
@@ -85,10 +85,11 @@ impl Talks {
                 place
             }
             None => {
+                let mut entries = VecDeque::new();
                 while self.len() >= limits.conversations && self.oldest != NOWHERE {
-                    self.forget(self.oldest);
+                    entries = self.forget(self.oldest);
                 }
-                let place = self.add(hash, conversation, now + limits.span);
+                let place = self.add(hash, conversation, room_of(entries), now + limits.span);
                 self.put_in_front(place);
                 place
             }
@@ -98,16 +99,11 @@ impl Talks {
         talk
     }
 
-    /// Its names were hashed when it was made, and are not hashed again.
-    fn hash(&self, conversation: &Conversation) -> u64 {
-        self.hasher.hash_one(conversation)
-    }
-
     fn find(&self, hash: u64, conversation: &Conversation) -> Option<usize> {
         self.by_conversation.find(hash, |&place| self.places[place].conversation == *conversation).copied()
     }
 
-    fn add(&mut self, hash: u64, conversation: &Conversation, due: Time) -> usize {
+    fn add(&mut self, hash: u64, conversation: &Conversation, entries: VecDeque<Entry>, due: Time) -> usize {
         if !self.channels.contains(conversation.channel()) {
             self.channels.insert(conversation.channel().clone());
         }
@@ -118,19 +114,21 @@ impl Talks {
             due,
             later: NOWHERE,
             earlier: NOWHERE,
-            entries: VecDeque::new(),
+            entries,
             unexplained: 0,
         });
         self.by_conversation.insert_unique(hash, place, |&place| self.places[place].hash);
         place
     }
 
-    fn forget(&mut self, place: usize) {
+    /// Forgets a conversation, and gives what happened in it.
+    fn forget(&mut self, place: usize) -> VecDeque<Entry> {
         self.take_out(place);
-        let hash = self.places.remove(place).hash;
+        let Talk { hash, entries, .. } = self.places.remove(place);
         if let Ok(found) = self.by_conversation.find_entry(hash, |&held| held == place) {
             found.remove();
         }
+        entries
     }
 
     fn take_out(&mut self, place: usize) {
@@ -168,7 +166,7 @@ impl Talks {
         given.chain(all).filter_map(|channel| {
             let one = Scope { channel: Some(channel.clone()), ..scope.clone() };
             let one = one.as_conversation()?;
-            self.places.get(self.find(self.hash(&one), &one)?)
+            self.places.get(self.find(ids::in_process(&one), &one)?)
         })
     }
 
@@ -188,6 +186,16 @@ impl Talks {
         }
         next
     }
+}
+
+/// The room that entries took, where it is no more than a conversation takes from its beginning: whoever forgets one
+/// for each that it remembers need not ask for room each time.
+fn room_of(mut entries: VecDeque<Entry>) -> VecDeque<Entry> {
+    if entries.capacity() > FEW {
+        return VecDeque::new();
+    }
+    entries.clear();
+    entries
 }
 
 impl Talk {
@@ -270,6 +278,9 @@ impl Talk {
 
     /// Forgets the oldest where there are as many as may be, and says how many.
     fn make_room(&mut self, bound: usize) -> usize {
+        if self.entries.len() < bound {
+            return 0;
+        }
         let excess = (self.entries.len() + 1).saturating_sub(bound).min(self.entries.len());
         self.entries.drain(..excess);
         self.unexplained = self.unexplained.min(self.entries.len());
