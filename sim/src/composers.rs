@@ -164,7 +164,8 @@ impl Composer {
                 let Some(lease) = outcome.lease else { return };
                 let left = u64::try_from(lease.expires_at.since(ago).as_millis()).unwrap_or(0);
                 let is_alone = outcome.is_local && outcome.verdict == Verdict::Extended;
-                let promise = Promise { by: gateway.id, spoken, until: spoken + left, is_alone };
+                let is_of_hold = matches!(act, Act::Hold(..));
+                let promise = Promise { by: gateway.id, spoken, until: spoken + left, is_alone, is_of_hold };
                 world.check(|checks, plan, _| checks.promises.give(&key, promise, plan));
             }
             Act::Send => world.check(|checks, _, _| checks.messages.sent(&key, turn, spoken)),

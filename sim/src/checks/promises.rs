@@ -32,6 +32,8 @@ pub(crate) struct Promise {
     pub(crate) until: u64,
     /// Whether it was given by a node alone, for a lease that lived as far as that knew.
     pub(crate) is_alone: bool,
+    /// Whether a hold was promised it. What is promised to a call takes the place of what calls were promised before.
+    pub(crate) is_of_hold: bool,
 }
 
 #[derive(Default)]
@@ -53,7 +55,11 @@ impl Promises {
             voided + crosses < promise.spoken && !was_out_of_reach
         };
         if voided.is_none_or(counts) {
-            self.given.entry(key.clone()).or_default().push(promise);
+            let given = self.given.entry(key.clone()).or_default();
+            if !promise.is_of_hold {
+                given.retain(|earlier| earlier.is_of_hold || earlier.spoken > promise.spoken);
+            }
+            given.push(promise);
         }
     }
 

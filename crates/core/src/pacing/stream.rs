@@ -17,11 +17,16 @@ const ATTEMPTS: u8 = 3;
 /// How long after a first failure it is tried again; after a second one, twice as long.
 const BACKOFF: Duration = Duration::from_millis(500);
 
+/// How much later than a lease's end it may be heard that it lasts longer.
+const LATE_NEWS: Duration = Duration::from_secs(2);
+
 /// One provider's view of one side: its lease, its dots, and the one call that may be in flight. Every step is handed
 /// the same profile.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     lease: Option<Live>,
+    /// The last lease, where it ended by itself and nobody has said yet that it did.
+    lapsed: Option<Lapsed>,
     /// Since when there is no lease and the dots are to be taken away.
     owes_stop: Option<Time>,
     fence: Fence,
@@ -48,6 +53,13 @@ struct Live {
     /// When it was first heard of, for the tally.
     heard_at: Time,
     fewest_calls: u64,
+}
+
+/// A lease whose time was over as far as was known here. That it lasts longer may be heard after that.
+#[derive(Clone, Copy, Debug)]
+struct Lapsed {
+    since: Time,
+    at: Time,
 }
 
 #[derive(Clone, Debug)]
@@ -292,7 +304,8 @@ impl Stream {
     }
 
     fn forget_at(&self, profile: &Profile) -> Time {
-        self.screen.dark_at().max(self.floor_at(profile)).max(self.fence.forget_at())
+        let news_until = self.lapsed.map_or(Time::ZERO, |lapsed| lapsed.at + LATE_NEWS);
+        self.screen.dark_at().max(self.floor_at(profile)).max(self.fence.forget_at()).max(news_until)
     }
 
     /// Whether it may be forgotten: it is as a new one would be.

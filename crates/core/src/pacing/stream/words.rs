@@ -1,6 +1,6 @@
 //! What a stream is told about its side: leases and messages.
 
-use super::{Live, Stream, Timing};
+use super::{Lapsed, Live, Stream, Timing};
 use crate::pacing::fence::MESSAGE_PATIENCE;
 use crate::pacing::profile::Profile;
 use crate::time::Time;
@@ -22,7 +22,7 @@ impl Stream {
         }
         self.tally_to(profile, now);
         self.lease = Some(Live { since, until, asked_at: now, heard_at: now, fewest_calls: 0 });
-        self.owes_stop = None;
+        (self.owes_stop, self.lapsed) = (None, None);
         self.turn();
         true
     }
@@ -56,12 +56,14 @@ impl Stream {
         }
     }
 
-    /// The side's lease lives until `until`, which may be earlier or later than was known. Says whether the stream must
-    /// be asked again for it: most extensions change nothing yet.
+    /// The side's lease lives until `until`, which may be earlier or later than was known, also where it was over by what
+    /// was known here. Says whether the stream must be asked again for it: most extensions change nothing yet.
     pub fn extend(&mut self, profile: &Profile, until: Time, now: Time) -> bool {
         self.settle(profile, now);
         let surely_until = self.screen.surely_until;
-        let Some(live) = &mut self.lease else { return false };
+        let Some(live) = &mut self.lease else {
+            return self.lapsed.is_some_and(|lapsed| self.begin(profile, lapsed.since, until, now));
+        };
         let was_needed = live.until > surely_until;
         let is_shorter = until < live.until;
         live.until = until;
@@ -82,6 +84,7 @@ impl Stream {
         if is_past {
             return;
         }
+        self.lapsed = self.lapsed.filter(|lapsed| lapsed.since > at);
         self.finish(profile, at);
         if reason == StopReason::Sent {
             self.pass_message(profile, at);
@@ -118,8 +121,9 @@ impl Stream {
         if let Some(live) = &self.lease
             && live.until <= now
         {
-            let until = live.until;
-            self.finish(profile, until);
+            let lapsed = Lapsed { since: live.since, at: live.until };
+            self.finish(profile, lapsed.at);
+            self.lapsed = Some(lapsed);
         }
     }
 

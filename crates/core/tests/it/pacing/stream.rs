@@ -94,9 +94,9 @@ fn a_lease_that_ends_before_the_dots_fade_takes_one_call() {
     assert_eq!(line.next(18_300), Action::Look, "unless it lasts longer than was said");
     line.stream.looked();
     assert_eq!(line.next(18_300), Action::Wait(ms(19_900)));
-    assert_eq!(line.next(19_900), Action::Wait(ms(20_100)), "remembered until the dots have faded");
-    assert_eq!(line.next(20_100), Action::Nothing);
-    assert!(line.stream.is_over(&line.profile, ms(20_100)));
+    assert_eq!(line.next(19_900), Action::Wait(ms(21_900)), "remembered as long as news may be late");
+    assert_eq!(line.next(21_900), Action::Nothing);
+    assert!(line.stream.is_over(&line.profile, ms(21_900)));
 }
 
 #[test]
@@ -133,6 +133,36 @@ fn a_lease_that_lapses_untold_is_stopped_as_well() {
     let mut line = Line::typing(with_stop(), 5_000);
     assert_eq!(line.next(100), Action::Wait(ms(5_000)));
     assert_eq!(line.start(5_000), Verb::Stop);
+}
+
+#[test]
+fn that_a_lease_lasts_longer_may_be_heard_when_it_seems_to_be_over() {
+    let lapsed = || {
+        let mut line = Line::typing(with_stop(), 5_000);
+        assert_eq!(line.start(5_000), Verb::Stop);
+        line
+    };
+    let mut line = lapsed();
+    assert!(line.stream.extend(&line.profile, ms(600_000), ms(5_010)));
+    line.answer(Verdict::Accepted, 5_100);
+    assert_eq!(line.next(5_100), Action::Wait(ms(6_000)), "the floor");
+    assert_eq!(line.start(6_000), Verb::Type);
+
+    // What is over by what was said of it, or by a message, stays so.
+    let mut told = lapsed();
+    told.end(StopReason::Expired, 5_010);
+    assert!(!told.stream.extend(&told.profile, ms(600_000), ms(5_020)));
+    let mut sent = lapsed();
+    sent.stream.before_message(ms(5_010));
+    sent.stream.after_message(&sent.profile, true, ms(5_020));
+    assert!(!sent.stream.extend(&sent.profile, ms(600_000), ms(5_030)));
+    // Where no dots are to be remembered, the lease still is for a while.
+    let mut dark = Line::new(with_stop());
+    dark.begin(0, 5_000, 0);
+    dark.start(0);
+    dark.answer(Verdict::Refused(Refusal::Recipient), 100);
+    dark.next(5_000);
+    assert!(!dark.stream.is_over(&dark.profile, ms(6_900)) && dark.stream.is_over(&dark.profile, ms(7_000)));
 }
 
 #[test]
