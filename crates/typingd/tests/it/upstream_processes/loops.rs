@@ -101,7 +101,9 @@ async fn typing_that_does_not_outlast_the_display_goes_once_around_and_ends() {
         let seen = whats(&events_for(&mut here, WATCHED).await);
         let counts = counts(&both, upstream).await;
         println!("once around, {upstream}: {counts:?} calls within {WATCHED:?}, seen as {seen:?}");
-        assert_eq!((seen.last().map(String::as_str), counts), (Some("stopped expired"), [1, 1]), "{seen:?}");
+        // It ends by itself, or by the other's word that it has, where that is here before.
+        let is_over = seen.last().is_some_and(|last| last.starts_with("stopped"));
+        assert_eq!((is_over, counts), (true, [1, 1]), "{seen:?}");
     }
 }
 
