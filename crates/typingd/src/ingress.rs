@@ -13,7 +13,8 @@ use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
 use tower::ServiceExt;
 use tracing::{Instrument, debug, debug_span, error};
-use typingd_providers::{Provider, Refusal, Rejection, head};
+use typingd_providers::head::pick;
+use typingd_providers::{Provider, Refusal, Rejection};
 
 use crate::api::NATIVE;
 use crate::api::problem::Problem;
@@ -22,6 +23,7 @@ use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::ids;
 use crate::listener::{Framing, Request, Response};
+use crate::origins::FETCH_SITE;
 use crate::webhooks::{self, WEBHOOK};
 
 /// The caller behind a request, for those who look at it later.
@@ -37,14 +39,15 @@ pub async fn serve(
     framing: Framing,
 ) -> Response {
     let began = gateway.clock.elapsed();
-    let address = gateway.caller(peer, request.headers());
-    let given = head::single(request.headers(), ids::REQUEST_ID);
+    let (head, body) = request.into_parts();
+    let address = gateway.caller(peer, &head.headers);
+    let [given, fetch_site] = pick(&head.headers, [ids::REQUEST_ID.as_str(), FETCH_SITE]);
+    let given = given.text();
     let id = ids::of_request(given);
     let directory = gateway.directory.load_full();
     // Whose credential came as a name gets it back as ever, so that nothing can be learned from it.
     let is_credential = given == Some(&*id) && directory.is_credential(&id);
     let logged_id = if is_credential { Cow::Owned(ids::text(ids::unique())) } else { Cow::Borrowed(&*id) };
-    let (head, body) = request.into_parts();
     let path = head.uri.path();
     let is_webhook = webhooks::owns(path);
     let is_for_people = gateway.console.owns(path);
@@ -64,7 +67,7 @@ pub async fn serve(
     let scheme = gateway.scheme(peer, &head.headers);
     // The console lets links from anywhere lead to its page.
     let is_of_own_site =
-        if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(&head.headers, scheme) };
+        if name == CONSOLE { Ok(()) } else { gateway.origins.check_site(fetch_site, &head.headers, scheme) };
     let bar = gateway.origins.check_name(&head.headers).and(is_of_own_site);
     // Boxed, because it is moved about as a whole.
     let answer = Box::pin(async {

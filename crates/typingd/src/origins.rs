@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderMap, HeaderValue, ORIGIN, VARY};
 use http::uri::Authority;
-use typingd_providers::head;
+use typingd_providers::head::{self, Sent};
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The header by which browsers say whose page a request is of.
+pub const FETCH_SITE: &str = "sec-fetch-site";
 
 /// The origins whose pages may open sockets and streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,12 +32,18 @@ impl Origins {
     }
 
     /// Lets all in but what a page of another site has made its visitor's browser send. Such a page cannot read the
-    /// answer, and could have its visitor's address barred for wrong credentials.
+    /// answer, and could have its visitor's address barred for wrong credentials. `fetch_site` is what was sent of
+    /// [`FETCH_SITE`].
     ///
     /// # Errors
     /// Says what is wrong.
-    pub fn check_site(&self, headers: &HeaderMap, scheme: Option<Scheme>) -> Result<(), &'static str> {
-        let is_elsewhere = matches!(head::single(headers, SEC_FETCH_SITE), Some("cross-site" | "same-site"));
+    pub fn check_site(
+        &self,
+        fetch_site: Sent<'_>,
+        headers: &HeaderMap,
+        scheme: Option<Scheme>,
+    ) -> Result<(), &'static str> {
+        let is_elsewhere = matches!(fetch_site.text(), Some("cross-site" | "same-site"));
         if is_elsewhere && (!headers.contains_key(ORIGIN) || self.check(headers, scheme).is_err()) {
             return Err("this is not for pages of another site");
         }
@@ -161,10 +168,11 @@ mod tests {
             ("cross-site", "https://desk.example.com", true),
             ("same-site", "https://desk.example.com", true),
         ] {
-            let sent = [(SEC_FETCH_SITE, site), (ORIGIN, origin)];
-            let sent = sent.into_iter().filter(|(_, value)| !value.is_empty());
-            let headers = sent.map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
-            assert_eq!(origins.check_site(&headers, None).is_ok(), is_let_in, "{site} {origin}");
+            let [site_sent, origin_sent] = [site, origin].map(HeaderValue::from_static);
+            let fetch_site = if site.is_empty() { Sent::Nothing } else { Sent::Once(&site_sent) };
+            let origins_sent = [(ORIGIN, origin_sent)].into_iter().filter(|(_, value)| !value.is_empty());
+            let headers = origins_sent.collect();
+            assert_eq!(origins.check_site(fetch_site, &headers, None).is_ok(), is_let_in, "{site} {origin}");
         }
     }
 

@@ -5,9 +5,9 @@
 //! So the raw head is looked at as it is read. The head of a pipelined request comes with what was before it and is
 //! not seen, or not from its beginning; such a request is served only where nothing could have been hidden.
 
-use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Method, Version};
 use memchr::memchr_iter;
+use typingd_providers::head::{Sent, pick};
 
 use super::Request;
 
@@ -27,22 +27,23 @@ pub(super) enum Head {
 /// # Errors
 /// What it is.
 pub(super) fn check(request: &Request, head: Head) -> Result<(), &'static str> {
-    let headers = request.headers();
-    let codings: Vec<&[u8]> =
-        headers.get_all(TRANSFER_ENCODING).iter().map(|value| value.as_bytes()).collect();
-    match (head, codings.as_slice()) {
+    let [codings, host] = pick(request.headers(), ["transfer-encoding", "host"]);
+    match (head, codings) {
         (Head::Ambiguous, _) => return Err("the body's length is given in more than one way"),
-        (_, []) => {}
+        (_, Sent::Nothing) => {}
         (Head::Unseen, _) => return Err("a pipelined request cannot be chunked"),
-        (Head::Sound, [coding]) if coding.eq_ignore_ascii_case(b"chunked") => {}
+        (Head::Sound, Sent::Once(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
         (Head::Sound, _) => return Err("the only transfer coding taken is `chunked`, once"),
     }
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() || (host.is_none() && request.version() >= Version::HTTP_11) {
+    let is_named = match host {
+        Sent::Nothing => request.version() < Version::HTTP_11,
+        Sent::Once(_) => true,
+        Sent::Again => false,
+    };
+    if !is_named {
         return Err("there must be one Host header");
     }
-    if let (Some(authority), Some(host)) = (request.uri().authority(), host)
+    if let (Some(authority), Sent::Once(host)) = (request.uri().authority(), host)
         && !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes())
     {
         return Err("the request's target is not on the host it names");
