@@ -16,7 +16,7 @@ pub(super) type Audience = Arc<Vec<Arc<Subscriber>>>;
 #[derive(Default)]
 pub(super) struct Roster {
     members: HashMap<u64, Arc<Subscriber>>,
-    by_scope: HashMap<Scope, Audience>,
+    by_scope: HashMap<Arc<Scope>, Audience>,
     by_tenant: HashMap<Name, usize>,
     /// Why nobody comes any more, where nobody does.
     pub(super) closed: Option<Farewell>,
@@ -66,8 +66,16 @@ impl Roster {
         true
     }
 
+    /// A scope, as those have it who watch it already.
+    pub(super) fn shared(&self, scope: Scope) -> Arc<Scope> {
+        match self.by_scope.get_key_value(&scope) {
+            Some((known, _)) => known.clone(),
+            None => Arc::new(scope),
+        }
+    }
+
     /// Starts to tell a subscriber what happens in a scope, unless it has left.
-    pub(super) fn watch(&mut self, scope: Scope, subscriber: &Arc<Subscriber>) {
+    pub(super) fn watch(&mut self, scope: Arc<Scope>, subscriber: &Arc<Subscriber>) {
         if !self.members.contains_key(&subscriber.id) {
             return;
         }
