@@ -192,7 +192,7 @@ impl Hub {
     fn tell_some(&self, delivery: &Delivery, is_concerned: impl Fn(&Subscriber) -> bool) {
         let (now, all) = (self.clock.now(), self.lock().all());
         for subscriber in all.iter().filter(|subscriber| is_concerned(subscriber)) {
-            if subscriber.tell(delivery, now, self.limits.backlog, false) == Receipt::TooMuch {
+            if subscriber.tell(delivery, None, now, self.limits.backlog, false) == Receipt::TooMuch {
                 self.let_fall(subscriber);
             }
         }

@@ -35,12 +35,13 @@ impl Roster {
         self.members.values().cloned().collect()
     }
 
-    /// Those who watch the conversation; one who watches it by several scopes comes several times.
-    pub(super) fn audiences(&self, conversation: &Conversation) -> Vec<Audience> {
+    /// Those who watch the conversation, and by which scope; one who watches it by several comes several times.
+    pub(super) fn audiences(&self, conversation: &Conversation) -> Vec<(Arc<Scope>, Audience)> {
         if self.members.is_empty() {
             return Vec::new();
         }
-        scopes_over(conversation).filter_map(|scope| self.by_scope.get(&scope).cloned()).collect()
+        let audiences = scopes_over(conversation).filter_map(|scope| self.by_scope.get_key_value(&scope));
+        audiences.map(|(scope, audience)| (scope.clone(), audience.clone())).collect()
     }
 
     pub(super) fn add(&mut self, subscriber: Arc<Subscriber>) {

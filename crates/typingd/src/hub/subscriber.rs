@@ -4,6 +4,7 @@
 //! nothing, and are held as they are while its task makes a snapshot, which may have them already, or an answer, which
 //! comes first. The task has all other work, and sleeps while there is none.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io;
@@ -106,13 +107,16 @@ struct Seen {
 }
 
 impl Watching {
-    /// Whether it happened in the scope, and the last snapshot does not have it already.
-    fn has_news(&self, news: &News) -> bool {
+    /// Whether it happened in the scope, and the last snapshot does not have it already. In a scope `by` which its watcher
+    /// was found it did.
+    fn has_news(&self, news: &News, by: Option<&Arc<Scope>>) -> bool {
         let is_known = match news.beside {
             Some(beside) => beside <= self.beside,
             None => self.seen.as_ref().is_some_and(|seen| seen.as_of.includes(news.position)),
         };
-        self.scope.covers(&news.conversation) && !is_known
+        let is_within =
+            by.is_some_and(|by| Arc::ptr_eq(by, &self.scope)) || self.scope.covers(&news.conversation);
+        is_within && !is_known
     }
 }
 
@@ -139,8 +143,16 @@ impl Subscriber {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells it something, or lets that wait: at most `backlog` pieces may. Where more is `to_come`, it is not sent yet.
-    pub(super) fn tell(&self, delivery: &Delivery, now: Time, backlog: usize, to_come: bool) -> Receipt {
+    /// Tells it something, or lets that wait: at most `backlog` pieces may. Where more is `to_come`, it is not sent yet. A
+    /// change comes with the scope `by` which it was found.
+    pub(super) fn tell(
+        &self,
+        delivery: &Delivery,
+        by: Option<&Arc<Scope>>,
+        now: Time,
+        backlog: usize,
+        to_come: bool,
+    ) -> Receipt {
         let state = &mut *self.lock();
         if state.has_left || state.farewell.is_some() {
             return Receipt::Done;
@@ -160,7 +172,7 @@ impl Subscriber {
             held.push(delivery.clone());
             return Receipt::Done;
         }
-        let piece = match state.form_of(delivery) {
+        let piece = match state.form_of(delivery, by) {
             Some(piece) => piece,
             None if matches!(delivery, Delivery::Lost) => {
                 state.held = Some(Vec::new());
@@ -178,10 +190,10 @@ impl Subscriber {
         }
         state.last_told_at = now;
         if to_come {
-            state.outbox.push(piece);
+            state.outbox.push(piece.into_owned());
             return if is_first { Receipt::Waits } else { Receipt::Done };
         }
-        state.outbox.send(piece);
+        state.outbox.send(&piece);
         if is_first {
             state.settle();
         } else {
@@ -267,7 +279,7 @@ impl Subscriber {
     }
 
     pub(super) fn write(&self, piece: Bytes) {
-        self.lock().outbox.send(piece);
+        self.lock().outbox.send(&piece);
     }
 
     pub(super) fn queue(&self, piece: Bytes) {
@@ -285,8 +297,8 @@ impl Subscriber {
             return false;
         }
         for delivery in state.held.take().unwrap_or_default() {
-            if let Some(piece) = state.form_of(&delivery) {
-                state.outbox.push(piece);
+            if let Some(piece) = state.form_of(&delivery, None) {
+                state.outbox.push(piece.into_owned());
                 state.last_told_at = now;
             }
         }
@@ -362,19 +374,24 @@ impl Subscriber {
 
 impl State {
     /// The bytes of a delivery, where it is of interest.
-    fn form_of(&self, delivery: &Delivery) -> Option<Bytes> {
+    fn form_of<'d>(&self, delivery: &'d Delivery, by: Option<&Arc<Scope>>) -> Option<Cow<'d, Bytes>> {
         match delivery {
             Delivery::Change(news, _) => {
-                let has_news = self.watching.iter().any(|watching| watching.has_news(news));
-                has_news.then(|| news.told.dressed(self.form))
+                let has_news = self.watching.iter().any(|watching| watching.has_news(news, by));
+                has_news.then(|| Cow::Borrowed(news.told.dressed(self.form)))
             }
-            Delivery::Degraded if !self.watching.is_empty() => Some(self.form.dress(&event::degraded())),
+            Delivery::Degraded if !self.watching.is_empty() => {
+                Some(Cow::Owned(self.form.dress(&event::degraded())))
+            }
             Delivery::Degraded | Delivery::Lost => None,
         }
     }
 
     /// Sends what waits, and leaves the rest to the task.
     fn settle(&mut self) {
+        if self.outbox.is_empty() && !self.outbox.is_broken() {
+            return;
+        }
         self.outbox.flush();
         if !self.outbox.is_empty() || self.outbox.is_broken() {
             self.wake();
