@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use crate::sections::Effort;
 use crate::stats::number;
 
 /// One bar. Ours stand out.
@@ -20,8 +21,17 @@ const FIGURES: f64 = 90.0;
 const STEP: f64 = 26.0;
 const HEAD: f64 = 34.0;
 
-/// Draws bars into `docs/benchmarks/NAME.svg`, and gives the Markdown that shows them.
-pub(crate) fn bars(name: &str, title: &str, unit: &str, bars: &[Bar]) -> Result<String> {
+/// Draws bars into `docs/benchmarks/NAME.svg`, unless nothing is to be written, and gives the Markdown that shows them.
+pub(crate) fn bars(effort: Effort, name: &str, title: &str, unit: &str, bars: &[Bar]) -> Result<String> {
+    if !effort.is_quick() {
+        fs::create_dir_all("docs/benchmarks").context("docs/benchmarks cannot be made")?;
+        let path = format!("docs/benchmarks/{name}.svg");
+        fs::write(&path, drawn(title, unit, bars)?).with_context(|| format!("{path} cannot be written"))?;
+    }
+    Ok(format!("![{title}](benchmarks/{name}.svg)\n"))
+}
+
+fn drawn(title: &str, unit: &str, bars: &[Bar]) -> Result<String> {
     let longest = bars.iter().map(|bar| bar.value).filter(|value| value.is_finite()).fold(0.0, f64::max);
     let height = HEAD + STEP * bars.len() as f64 + 8.0;
     let mut svg = format!(
@@ -51,10 +61,7 @@ pub(crate) fn bars(name: &str, title: &str, unit: &str, bars: &[Bar]) -> Result<
         )?;
     }
     svg.push_str("</svg>\n");
-    fs::create_dir_all("docs/benchmarks").context("docs/benchmarks cannot be made")?;
-    let path = format!("docs/benchmarks/{name}.svg");
-    fs::write(&path, svg).with_context(|| format!("{path} cannot be written"))?;
-    Ok(format!("![{title}](benchmarks/{name}.svg)\n"))
+    Ok(svg)
 }
 
 fn escape(text: &str) -> String {

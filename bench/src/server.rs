@@ -1,6 +1,6 @@
 //! Programs that are measured: started on their own core, watched, and ended.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,11 +15,14 @@ use crate::cpu;
 /// How long a program may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program under measurement. It ends when this is dropped.
+/// What has a program end with whoever started it, however that one ends.
+const MORTAL: &str = "setpriv";
+
+/// A program under measurement. It ends when this is dropped, or when the measuring is killed.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// From its start to its first open port.
+    /// From its first instruction to its first open port.
     pub(crate) ready_after: Duration,
 }
 
@@ -29,12 +32,14 @@ impl Server {
     pub(crate) fn start(name: &str, command: &mut Command, address: SocketAddr) -> Result<Self> {
         let log = directory()?.join(format!("{name}.log"));
         let log = File::create(&log).with_context(|| format!("{} cannot be made", log.display()))?;
+        let mut command = mortal(command);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         cpu::pin(cpu::SERVER)?;
-        let started = Instant::now();
         let child = command.spawn().with_context(|| format!("{name} cannot be started"));
         cpu::pin(cpu::LOAD)?;
         let mut server = Self { child: child?, address, ready_after: Duration::ZERO };
+        while server.is_named(MORTAL) {}
+        let started = Instant::now();
         while TcpStream::connect(address).is_err() {
             if let Some(status) = server.child.try_wait()? {
                 bail!("{name} ended at its start, {status}: see target/bench/{name}.log");
@@ -46,6 +51,11 @@ impl Server {
         }
         server.ready_after = started.elapsed();
         Ok(server)
+    }
+
+    /// Whether it is a program of this name.
+    fn is_named(&self, name: &str) -> bool {
+        fs::read_link(format!("/proc/{}/exe", self.id())).is_ok_and(|program| program.ends_with(name))
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -94,6 +104,17 @@ impl Drop for Server {
     }
 }
 
+/// A command that does the same, and is asked to end when the thread that starts it has.
+fn mortal(command: &Command) -> Command {
+    let mut mortal = Command::new(MORTAL);
+    mortal.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
+    mortal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        mortal.current_dir(directory);
+    }
+    mortal
+}
+
 /// A port of this machine that nobody listens on.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").context("no port is free")?.local_addr()?)
@@ -120,6 +141,6 @@ pub(crate) fn command(name: &str, counts: Option<&Path>) -> Result<Command> {
 /// Where files of a run are put.
 pub(crate) fn directory() -> Result<PathBuf> {
     let directory = PathBuf::from("target/bench");
-    std::fs::create_dir_all(&directory).context("target/bench cannot be made")?;
+    fs::create_dir_all(&directory).context("target/bench cannot be made")?;
     Ok(directory)
 }

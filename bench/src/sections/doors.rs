@@ -56,7 +56,7 @@ pub(super) fn run(effort: Effort) -> Result<String> {
             at_door.mixed.load(&gateway, mixed(door, MUCH_LATER + number), effort.turn)?;
         }
     }
-    render(&measured)
+    render(&measured, effort)
 }
 
 impl Measured {
@@ -78,7 +78,7 @@ impl Measured {
     }
 }
 
-fn render(measured: &[AtDoor]) -> Result<String> {
+fn render(measured: &[AtDoor], effort: Effort) -> Result<String> {
     let mut table = Table::new(&[
         "",
         "a CPU-second",
@@ -110,8 +110,13 @@ fn render(measured: &[AtDoor]) -> Result<String> {
             bars.push(Bar { name: name.to_owned(), value: median(rate.clone()), is_ours });
         }
     }
-    let plot =
-        plot::bars("doors", "Typing requests at the doors", "a second of the server's CPU time", &bars)?;
+    let plot = plot::bars(
+        effort,
+        "doors",
+        "Typing requests at the doors",
+        "a second of the server's CPU time",
+        &bars,
+    )?;
     Ok(format!(
         "64 connections that are kept, {} users at each door, most of them typing already: so a request is \
          authenticated, checked, coalesced and answered. The limit is an empty handler of axum on the same connection \

@@ -8,7 +8,7 @@ use crate::plot::{self, Bar};
 use crate::stats::number;
 use crate::table::Table;
 
-pub(super) fn run(_: Effort) -> Result<String> {
+pub(super) fn run(effort: Effort) -> Result<String> {
     let mut table = Table::new(&["", "instructions"]);
     let mut bars = Vec::new();
     for one in COUNTS {
@@ -16,8 +16,13 @@ pub(super) fn run(_: Effort) -> Result<String> {
         table.row([one.name, &number(count)]);
         bars.push(Bar { name: one.name.to_owned(), value: count, is_ours: !bars.is_empty() });
     }
-    let plot =
-        plot::bars("instructions", "User-space instructions of one request", "fewer are better", &bars)?;
+    let plot = plot::bars(
+        effort,
+        "instructions",
+        "User-space instructions of one request",
+        "fewer are better",
+        &bars,
+    )?;
     Ok(format!(
         "Counted by callgrind over 64 connections, with the kernel's share left out; fewer are better. They differ by \
          less than 1 % from run to run, and `./test` fails where one rises.\n\n{plot}\n{table}"

@@ -41,4 +41,9 @@ pub(crate) struct Effort {
 impl Effort {
     pub(crate) const FULL: Self = Self { rounds: 7, turn: Duration::from_secs(2) };
     pub(crate) const QUICK: Self = Self { rounds: 1, turn: Duration::from_millis(300) };
+
+    /// Whether it is to be seen only that all of it runs: then nothing is written.
+    pub(crate) const fn is_quick(self) -> bool {
+        self.rounds == 1
+    }
 }

@@ -25,7 +25,7 @@ pub struct Directory {
     /// Where providers call us.
     pub webhooks: Webhooks,
     hasher: KeyHasher,
-    keys: ByDigest<Name>,
+    keys: ByDigest<Arc<Login>>,
     /// All that lets somebody in, at whichever door.
     credentials: Digests,
     tenants: ByTenant<TenantInfo>,
@@ -53,7 +53,7 @@ pub struct ChannelInfo {
     pub ttl: Duration,
 }
 
-/// Who calls the native API: a tenant, by a credential.
+/// Who calls the native API: a tenant, by a credential. Who came by the same one share it.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// Whose credential it is.
@@ -83,7 +83,9 @@ impl Directory {
         let mut directory = Self { doors: Vec::new(), webhooks, hasher, keys, credentials, tenants };
         for (at, Tenant { name, api_keys, quota }) in tenancy.tenants.into_iter().enumerate() {
             for key in &api_keys {
-                if directory.keys.insert(key.digest(&directory.hasher), name.clone()).is_some() {
+                let key = key.digest(&directory.hasher);
+                let login = Arc::new(Login { tenant: name.clone(), key, session: None });
+                if directory.keys.insert(key, login).is_some() {
                     let why = "the same native API key is claimed twice".to_owned();
                     return Err(Contradiction { door: NATIVE, place: at, key: None, why });
                 }
@@ -120,21 +122,16 @@ impl Directory {
 
     /// Who shows this key. Known or not, the same work is done.
     #[must_use]
-    pub fn login(&self, presented: &str) -> Option<Login> {
+    pub fn login(&self, presented: &str) -> Option<Arc<Login>> {
         let key = self.hasher.hash(presented.as_bytes());
         // Nothing is no credential, even where somebody has configured its digest.
-        self.keys.get(&key).filter(|_| !presented.is_empty()).map(|tenant| Login {
-            tenant: tenant.clone(),
-            key,
-            session: None,
-        })
+        self.keys.get(&key).filter(|_| !presented.is_empty()).cloned()
     }
 
     /// The login of the gateway's one tenant; `None` where there are several, or it has no key.
     #[must_use]
-    pub fn sole_login(&self) -> Option<Login> {
-        let (key, tenant) = self.keys.iter().next().filter(|_| self.tenants.len() == 1)?;
-        Some(Login { tenant: tenant.clone(), key: *key, session: None })
+    pub fn sole_login(&self) -> Option<Arc<Login>> {
+        self.keys.values().next().filter(|_| self.tenants.len() == 1).cloned()
     }
 
     /// Whether a text, which came as something else, is somebody's credential.
@@ -146,7 +143,7 @@ impl Directory {
     /// Whether a login's credential is still its tenant's.
     #[must_use]
     pub fn is_good(&self, login: &Login) -> bool {
-        self.keys.get(&login.key) == Some(&login.tenant)
+        self.keys.get(&login.key).is_some_and(|known| known.tenant == login.tenant)
     }
 
     /// What is known of a tenant; `None` where there is no such tenant any more.

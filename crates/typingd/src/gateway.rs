@@ -172,7 +172,7 @@ impl Gateway {
     /// # Errors
     /// [`Rejection::TooMany`] where there are as many as may be, [`Rejection::Unauthenticated`] where the login is not
     /// good any more.
-    pub fn subscribe(&self, login: &Login) -> Result<Subscription, Rejection> {
+    pub fn subscribe(&self, login: &Arc<Login>) -> Result<Subscription, Rejection> {
         let directory = self.directory.load_full();
         let info = directory.tenant(&login.tenant).ok_or(Rejection::Unauthenticated)?;
         let subscription = self.hub.subscribe(login.clone(), info.quota.streams);

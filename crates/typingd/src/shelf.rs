@@ -216,11 +216,11 @@ fn name_of_hold(id: Uuid) -> String {
 fn read_ticket(record: &[u8]) -> Option<Ticket> {
     let record: TicketRecord = serde_json::from_slice(record).ok()?;
     Some(Ticket {
-        login: Login {
+        login: Arc::new(Login {
             tenant: record.tenant.as_str().into(),
             key: blake3::Hash::from_hex(record.key).ok()?,
             session: None,
-        },
+        }),
         scope: Scope {
             tenant: record.tenant.into(),
             channel: record.channel.map(Name::from),

@@ -1,7 +1,7 @@
 //! Tickets: what a browser is let in by. Each is good once, soon, and for what its issuer said.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -25,7 +25,7 @@ const BOUND: usize = 65_536;
 #[derive(Clone, Debug)]
 pub struct Ticket {
     /// By whose credential it was issued; it is worth nothing without that one.
-    pub login: Login,
+    pub login: Arc<Login>,
     /// Which conversations its bearer sees.
     pub scope: Scope,
     /// Which side its bearer is.
@@ -142,7 +142,7 @@ mod tests {
 
     fn ticket(tenant: &str) -> Ticket {
         Ticket {
-            login: Login { tenant: tenant.into(), key: blake3::hash(b"key"), session: None },
+            login: Arc::new(Login { tenant: tenant.into(), key: blake3::hash(b"key"), session: None }),
             scope: Scope::tenant(tenant),
             role: Role::Agent,
             participant: None,

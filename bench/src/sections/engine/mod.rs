@@ -42,7 +42,7 @@ const MILLION: u64 = 1_000_000;
 const CACHED: u64 = 5_000;
 
 pub(super) fn run(effort: Effort) -> Result<String> {
-    let is_full = effort.rounds > 1;
+    let is_full = !effort.is_quick();
     let live = if is_full { MILLION } else { MILLION / 10 };
     // Measured alone, before anything else has made room in the heap.
     let one = on_server_core(move || measure(live))?;
@@ -70,7 +70,7 @@ pub(super) fn run(effort: Effort) -> Result<String> {
             bars.push(Bar { name: "with 5,000 live".to_owned(), value: of(&few), is_ours: false });
         }
     }
-    let plot = plot::bars("engine", "One operation of the engine at a million leases", "ns", &bars)?;
+    let plot = plot::bars(effort, "engine", "One operation of the engine at a million leases", "ns", &bars)?;
     let scaling = scaling(if is_full { 5 } else { 1 }, live)?;
     let lateness = lateness::run(live, effort)?;
     Ok(format!(

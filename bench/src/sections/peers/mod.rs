@@ -119,7 +119,7 @@ impl League {
 
 pub(super) fn run(effort: Effort) -> Result<String> {
     let server = Rc::new(gateway::start("peers", &Settings::default())?);
-    let is_quick = effort.rounds == 1;
+    let is_quick = effort.is_quick();
     let (http, sockets) = if is_quick { (8, 32) } else { (HTTP, SOCKETS) };
     // So few that no socket need rest.
     let (each, alone) = if is_quick { (10, 64) } else { (EACH, ALONE) };
@@ -155,8 +155,13 @@ pub(super) fn run(effort: Effort) -> Result<String> {
     for (league, task) in [(&over_sockets, 2), (&over_sockets, 4), (&over_http, 1), (&over_http, 3)] {
         bars_of_all.extend(league.bars(task));
     }
-    let chart =
-        bars("peers", "Signals to the other party", "per second of the server's CPU time", &bars_of_all)?;
+    let chart = bars(
+        effort,
+        "peers",
+        "Signals to the other party",
+        "per second of the server's CPU time",
+        &bars_of_all,
+    )?;
     Ok(format!("{METHOD}\n{chart}\n{}\n{}", over_sockets.table(), over_http.table()))
 }
 

@@ -102,7 +102,7 @@ pub(super) fn run(effort: Effort) -> Result<String> {
             rows[row].note(load.answers, load.wall, behind.cpu() - before);
         }
     }
-    page(&rows)
+    page(&rows, effort)
 }
 
 /// A Redis as `docs/scaling.md` wants it set.
@@ -153,7 +153,7 @@ const NAMES: [&str; 6] = [
     "repeats over HTTP",
 ];
 
-fn page(rows: &[Row; 6]) -> Result<String> {
+fn page(rows: &[Row; 6], effort: Effort) -> Result<String> {
     let mut table = Table::new(&[
         "",
         "signals per Redis-CPU-s",
@@ -180,7 +180,7 @@ fn page(rows: &[Row; 6]) -> Result<String> {
             is_ours: at > 1,
         })
         .collect();
-    let chart = bars("store", "Signals over one Redis", "a second", &all)?;
+    let chart = bars(effort, "store", "Signals over one Redis", "a second", &all)?;
     Ok(format!("{METHOD}\n{chart}\n{table}"))
 }
 

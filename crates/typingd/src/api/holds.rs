@@ -135,14 +135,17 @@ fn decided(gateway: &Gateway, hold: &Hold, outcome: &Outcome, now: Time) -> Resp
 }
 
 /// Whose hold is asked for, and which.
-fn known(gateway: &Gateway, id: &str, request: &Request) -> Result<(Uuid, Login), Rejection> {
+fn known(gateway: &Gateway, id: &str, request: &Request) -> Result<(Uuid, Arc<Login>), Rejection> {
     let directory = gateway.directory.load_full();
     let login = authenticate(gateway, &directory, request)?;
     let id = Uuid::try_parse(id).map_err(|_| Rejection::UnknownPath)?;
     Ok((id, login))
 }
 
-async fn find(gateway: &Gateway, (id, login): (Uuid, Login)) -> Result<(Uuid, Hold, Login), Rejection> {
+async fn find(
+    gateway: &Gateway,
+    (id, login): (Uuid, Arc<Login>),
+) -> Result<(Uuid, Hold, Arc<Login>), Rejection> {
     // One that has ended and one that never was, or is another tenant's, are the same.
     let hold = gateway.find_hold(id, &login.tenant, gateway.clock.now()).await;
     Ok((id, hold.ok_or(Rejection::UnknownPath)?, login))

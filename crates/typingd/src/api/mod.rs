@@ -73,7 +73,7 @@ pub(crate) fn authenticate(
     gateway: &Gateway,
     directory: &Directory,
     request: &Request,
-) -> Result<Login, Rejection> {
+) -> Result<Arc<Login>, Rejection> {
     let now = gateway.clock.now();
     let Some(&Address(address)) = request.extensions().get() else { return Err(Rejection::Internal) };
     gateway.failures.check(address, now)?;

@@ -29,7 +29,11 @@ pub(super) async fn post(State(gateway): State<Arc<Gateway>>, request: Request) 
 ///
 /// # Errors
 /// A problem with what is asked for, or where the tenant has as many tickets waiting as it may.
-pub(crate) async fn issue(gateway: &Gateway, login: Login, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn issue(
+    gateway: &Gateway,
+    login: Arc<Login>,
+    request: Request,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Issued {
         ticket: String,
@@ -50,7 +54,7 @@ pub(crate) async fn issue(gateway: &Gateway, login: Login, request: Request) -> 
     Ok(response)
 }
 
-fn read(body: &Bytes, login: Login, channels: &Channels) -> Result<Ticket, Rejection> {
+fn read(body: &Bytes, login: Arc<Login>, channels: &Channels) -> Result<Ticket, Rejection> {
     let body = json::parse(body)?;
     let fields = Fields::of_body(&body)?;
     let mut faults = Faults::default();

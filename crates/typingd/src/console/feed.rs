@@ -53,7 +53,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>, request: Request) -
 
 struct Feed {
     gateway: Arc<Gateway>,
-    viewer: Login,
+    viewer: Arc<Login>,
     changed: history::Watch,
     /// In dev mode alone.
     said: Option<Receiver<Arc<Message>>>,
@@ -82,7 +82,7 @@ enum News {
 }
 
 impl Feed {
-    fn new(gateway: Arc<Gateway>, viewer: Login, place: Place) -> Self {
+    fn new(gateway: Arc<Gateway>, viewer: Arc<Login>, place: Place) -> Self {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.reset();
         let console = &gateway.console;

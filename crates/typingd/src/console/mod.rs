@@ -122,7 +122,7 @@ pub async fn close_with_sessions(gateway: &Gateway) {
 
 impl Gateway {
     /// Who looks at the console, within its tenant's rate.
-    fn viewer(&self, directory: &Directory, headers: &HeaderMap) -> Result<Login, Rejection> {
+    fn viewer(&self, directory: &Directory, headers: &HeaderMap) -> Result<Arc<Login>, Rejection> {
         let viewer = if self.console.is_open() {
             directory.sole_login()
         } else {

@@ -25,6 +25,6 @@ pub(super) async fn explanation(
     request: Request,
 ) -> Result<Response, Problem> {
     let directory = gateway.directory.load_full();
-    let tenant = gateway.viewer(&directory, request.headers())?.tenant;
-    explain::document(&gateway, &tenant, request.uri()).await
+    let viewer = gateway.viewer(&directory, request.headers())?;
+    explain::document(&gateway, &viewer.tenant, request.uri()).await
 }

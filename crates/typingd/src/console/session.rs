@@ -72,7 +72,7 @@ pub(super) async fn log_in(
     let login = authenticate(&gateway, &directory, &request)?;
     // Who logs in anew has no use for the session before.
     tokens(request.headers()).for_each(|token| gateway.console.sessions.end(token));
-    let token = gateway.console.sessions.begin(login, gateway.clock.now());
+    let token = gateway.console.sessions.begin(&login, gateway.clock.now());
     let seconds = sessions::LIFETIME.as_secs();
     Ok(nothing(Some(format!("{COOKIE_NAME}={token}; {ATTRIBUTES}; Max-Age={seconds}"))))
 }

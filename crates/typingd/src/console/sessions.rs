@@ -1,7 +1,7 @@
 //! Who is logged in.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use blake3::Hash;
@@ -37,7 +37,7 @@ struct Held {
 pub(super) type Id = Hash;
 
 struct Session {
-    login: Login,
+    login: Arc<Login>,
     began: Time,
     number: u64,
 }
@@ -50,10 +50,10 @@ impl Session {
 
 impl Sessions {
     /// Begins a session, and says its token.
-    pub(super) fn begin(&self, login: Login, now: Time) -> String {
+    pub(super) fn begin(&self, login: &Login, now: Time) -> String {
         let token = ids::token();
         let id = blake3::hash(token.as_bytes());
-        let login = Login { session: Some(id), ..login };
+        let login = Arc::new(Login { session: Some(id), ..login.clone() });
         let mut held = self.lock();
         let is_full = held.sessions.len() >= SESSIONS;
         if is_full {
@@ -69,7 +69,7 @@ impl Sessions {
     }
 
     /// Whose session a token is of.
-    pub(super) fn find(&self, token: &str, now: Time) -> Option<Login> {
+    pub(super) fn find(&self, token: &str, now: Time) -> Option<Arc<Login>> {
         let held = self.lock();
         let session = held.sessions.get(&blake3::hash(token.as_bytes()));
         session.filter(|session| session.is_live(now)).map(|session| session.login.clone())
@@ -145,8 +145,8 @@ mod tests {
     #[test]
     fn the_tenant_with_most_sessions_loses_its_oldest() {
         let (sessions, now) = (Sessions::default(), Time::ZERO);
-        let globex = sessions.begin(login("globex"), now);
-        let acme: Vec<String> = (0..SESSIONS + 1).map(|_| sessions.begin(login("acme"), now)).collect();
+        let globex = sessions.begin(&login("globex"), now);
+        let acme: Vec<String> = (0..SESSIONS + 1).map(|_| sessions.begin(&login("acme"), now)).collect();
         let is_live = |token: &String| sessions.find(token, now).is_some();
         assert_eq!(sessions.lock().sessions.len(), SESSIONS);
         assert!(is_live(&globex), "another tenant cannot log it out");
@@ -159,7 +159,7 @@ mod tests {
         let (sessions, clock) = (Sessions::default(), Clock::start());
         let look_after = async {
             for _ in 0..3 {
-                sessions.begin(login("acme"), clock.now());
+                sessions.begin(&login("acme"), clock.now());
                 tokio::time::sleep(LIFETIME * 2 / 3).await;
             }
             assert_eq!(sessions.lock().sessions.len(), 1);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn sessions_of_a_key_that_has_gone_are_forgotten_with_it() {
         let (sessions, now) = (Sessions::default(), Time::ZERO);
-        let [acme, globex] = ["acme", "globex"].map(|tenant| sessions.begin(login(tenant), now));
+        let [acme, globex] = ["acme", "globex"].map(|tenant| sessions.begin(&login(tenant), now));
         sessions.end_all(|login| login.tenant == "acme");
         assert_eq!(sessions.lock().sessions.len(), 1);
         assert!(sessions.find(&acme, now).is_none() && sessions.find(&globex, now).is_some());
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_token_is_kept_as_its_hash_alone_and_lasts_an_hour() {
         let sessions = Sessions::default();
-        let token = sessions.begin(login("acme"), Time::ZERO);
+        let token = sessions.begin(&login("acme"), Time::ZERO);
         assert_eq!(token.len(), 64);
         let last = (Time::ZERO + LIFETIME).before(Duration::from_millis(1));
         let found = sessions.find(&token, last).unwrap();

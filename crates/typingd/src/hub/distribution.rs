@@ -196,13 +196,17 @@ impl Distribution {
             let news = News { conversation, position: commit.position, beside, told };
             self.told += 1;
             let (delivery, now) = (Delivery::Change(Arc::new(news), self.told), self.clock.now());
-            for subscriber in audiences.iter().flat_map(|audience| audience.iter()) {
-                match subscriber.tell(&delivery, now, self.hub.limits.backlog, to_come) {
-                    Receipt::Done => {}
-                    Receipt::Waits => self.behind.push(subscriber.clone()),
-                    Receipt::TooMuch => self.hub.let_fall(subscriber),
+            for (scope, audience) in &audiences {
+                for subscriber in audience.iter() {
+                    match subscriber.tell(&delivery, Some(scope), now, self.hub.limits.backlog, to_come) {
+                        Receipt::Done => {}
+                        Receipt::Waits => self.behind.push(subscriber.clone()),
+                        Receipt::TooMuch => self.hub.let_fall(subscriber),
+                    }
+                    if self.is_over_its_turn() {
+                        yield_now().await;
+                    }
                 }
-                self.give_way().await;
             }
         }
     }
@@ -211,16 +215,15 @@ impl Distribution {
     async fn send_all(&mut self) {
         for subscriber in std::mem::take(&mut self.behind) {
             subscriber.send();
-            self.give_way().await;
+            if self.is_over_its_turn() {
+                yield_now().await;
+            }
         }
     }
 
     /// A change for many takes long to tell, and others have work to do as well.
-    async fn give_way(&mut self) {
-        self.turn += 1;
-        if self.turn >= TURN {
-            self.turn = 0;
-            yield_now().await;
-        }
+    fn is_over_its_turn(&mut self) -> bool {
+        self.turn = (self.turn + 1) % TURN;
+        self.turn == 0
     }
 }

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
-use typingd_core::Conversation;
 use typingd_core::store::Position;
+use typingd_core::{Conversation, Scope};
 
 pub use distribution::{Distribution, Outlet};
 pub use subscriber::Call;
@@ -132,7 +132,7 @@ impl Hub {
     /// A place for whoever came by `login`; `None` where there are as many subscribers as may be, or the tenant has
     /// `quota` of them.
     #[must_use]
-    pub fn subscribe(self: &Arc<Self>, login: Login, quota: usize) -> Option<Subscription> {
+    pub fn subscribe(self: &Arc<Self>, login: Arc<Login>, quota: usize) -> Option<Subscription> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut roster = self.lock();
         if roster.len() >= self.limits.subscribers || roster.of_tenant(&login.tenant) >= quota {
@@ -147,6 +147,12 @@ impl Hub {
         }
         drop(roster);
         Some(Subscription::new(self.clone(), subscriber))
+    }
+
+    /// A scope, which all who watch it have together.
+    #[must_use]
+    pub fn shared(&self, scope: Scope) -> Arc<Scope> {
+        self.lock().shared(scope)
     }
 
     /// Says farewell to everybody, now and from now on, after all that was committed before.
@@ -186,7 +192,7 @@ impl Hub {
     fn tell_some(&self, delivery: &Delivery, is_concerned: impl Fn(&Subscriber) -> bool) {
         let (now, all) = (self.clock.now(), self.lock().all());
         for subscriber in all.iter().filter(|subscriber| is_concerned(subscriber)) {
-            if subscriber.tell(delivery, now, self.limits.backlog, false) == Receipt::TooMuch {
+            if subscriber.tell(delivery, None, now, self.limits.backlog, false) == Receipt::TooMuch {
                 self.let_fall(subscriber);
             }
         }

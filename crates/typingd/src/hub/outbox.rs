@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use rustix::net::{SendFlags, send};
 use tokio::net::TcpStream;
 
 /// How many pieces one write takes.
@@ -49,18 +50,19 @@ impl Outbox {
     }
 
     /// Sends a piece, at once where none waits and the socket takes it.
-    pub(super) fn send(&mut self, piece: Bytes) {
+    pub(super) fn send(&mut self, piece: &Bytes) {
         let socket = self.socket.as_ref().filter(|_| self.waiting.is_empty() && !self.is_broken);
-        let Some(socket) = socket else { return self.push(piece) };
-        match socket.try_write(&piece) {
+        let Some(socket) = socket else { return self.push(piece.clone()) };
+        // The system says whether it takes it. What the runtime knows of that lies in memory which nothing else here needs.
+        match send(socket, piece, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).map_err(io::Error::from) {
             Ok(written) if written == piece.len() => {}
             Ok(written) => {
-                self.waiting.push_back(piece);
-                self.advance(written);
+                self.waiting.push_back(piece.slice(written..));
+                self.is_begun |= written > 0;
                 self.is_stuck = true;
             }
             Err(error) => {
-                self.waiting.push_back(piece);
+                self.waiting.push_back(piece.clone());
                 self.fail(&error);
             }
         }

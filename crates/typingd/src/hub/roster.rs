@@ -16,7 +16,7 @@ pub(super) type Audience = Arc<Vec<Arc<Subscriber>>>;
 #[derive(Default)]
 pub(super) struct Roster {
     members: HashMap<u64, Arc<Subscriber>>,
-    by_scope: HashMap<Scope, Audience>,
+    by_scope: HashMap<Arc<Scope>, Audience>,
     by_tenant: HashMap<Name, usize>,
     /// Why nobody comes any more, where nobody does.
     pub(super) closed: Option<Farewell>,
@@ -35,12 +35,13 @@ impl Roster {
         self.members.values().cloned().collect()
     }
 
-    /// Those who watch the conversation; one who watches it by several scopes comes several times.
-    pub(super) fn audiences(&self, conversation: &Conversation) -> Vec<Audience> {
+    /// Those who watch the conversation, and by which scope; one who watches it by several comes several times.
+    pub(super) fn audiences(&self, conversation: &Conversation) -> Vec<(Arc<Scope>, Audience)> {
         if self.members.is_empty() {
             return Vec::new();
         }
-        scopes_over(conversation).filter_map(|scope| self.by_scope.get(&scope).cloned()).collect()
+        let audiences = scopes_over(conversation).filter_map(|scope| self.by_scope.get_key_value(&scope));
+        audiences.map(|(scope, audience)| (scope.clone(), audience.clone())).collect()
     }
 
     pub(super) fn add(&mut self, subscriber: Arc<Subscriber>) {
@@ -66,8 +67,16 @@ impl Roster {
         true
     }
 
+    /// A scope, as those have it who watch it already.
+    pub(super) fn shared(&self, scope: Scope) -> Arc<Scope> {
+        match self.by_scope.get_key_value(&scope) {
+            Some((known, _)) => known.clone(),
+            None => Arc::new(scope),
+        }
+    }
+
     /// Starts to tell a subscriber what happens in a scope, unless it has left.
-    pub(super) fn watch(&mut self, scope: Scope, subscriber: &Arc<Subscriber>) {
+    pub(super) fn watch(&mut self, scope: Arc<Scope>, subscriber: &Arc<Subscriber>) {
         if !self.members.contains_key(&subscriber.id) {
             return;
         }

@@ -4,14 +4,16 @@
 //! nothing, and are held as they are while its task makes a snapshot, which may have them already, or an answer, which
 //! comes first. The task has all other work, and sleeps while there is none.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use typingd_core::store::AsOf;
 use typingd_core::{Scope, Time};
@@ -60,15 +62,15 @@ pub enum Call {
 pub(super) struct Subscriber {
     pub(super) id: u64,
     /// What it came by.
-    pub(super) login: Login,
+    pub(super) login: Arc<Login>,
     state: Mutex<State>,
 }
 
 struct State {
     outbox: Outbox,
     form: Form,
-    /// One scope that is watched twice is here twice.
-    watching: Vec<Watching>,
+    /// One scope that is watched twice is here twice. Most watch one and no more.
+    watching: SmallVec<[Watching; 1]>,
     /// The last change that it was told, so that each is told once, whichever scopes cover it.
     last_told: u64,
     last_told_at: Time,
@@ -88,33 +90,43 @@ struct State {
 /// A scope, and what is known of it from its last snapshot.
 struct Watching {
     number: u32,
-    scope: Scope,
+    scope: Arc<Scope>,
     /// Where its leases may be.
     shards: Range<usize>,
-    as_of: AsOf,
-    /// When so many commits have been told, nothing comes any more that is known from it, if that is known.
-    known_until: Option<u64>,
+    /// For as long as something may come that is known from it.
+    seen: Option<Box<Seen>>,
+    /// How many commits it knows that were decided beside the store.
     beside: u64,
 }
 
+/// What a snapshot has seen.
+struct Seen {
+    as_of: AsOf,
+    /// When so many commits have been told, nothing comes any more that is known from it, if that is known.
+    known_until: Option<u64>,
+}
+
 impl Watching {
-    /// Whether it happened in the scope, and the last snapshot does not have it already.
-    fn has_news(&self, news: &News) -> bool {
+    /// Whether it happened in the scope, and the last snapshot does not have it already. In a scope `by` which its watcher
+    /// was found it did.
+    fn has_news(&self, news: &News, by: Option<&Arc<Scope>>) -> bool {
         let is_known = match news.beside {
             Some(beside) => beside <= self.beside,
-            None => self.as_of.includes(news.position),
+            None => self.seen.as_ref().is_some_and(|seen| seen.as_of.includes(news.position)),
         };
-        self.scope.covers(&news.conversation) && !is_known
+        let is_within =
+            by.is_some_and(|by| Arc::ptr_eq(by, &self.scope)) || self.scope.covers(&news.conversation);
+        is_within && !is_known
     }
 }
 
 impl Subscriber {
     /// One to whom nothing is told before its task has told it what there is.
-    pub(super) fn new(id: u64, login: Login) -> Self {
+    pub(super) fn new(id: u64, login: Arc<Login>) -> Self {
         let state = State {
             outbox: Outbox::default(),
             form: Form::Bare,
-            watching: Vec::new(),
+            watching: SmallVec::new(),
             last_told: 0,
             last_told_at: Time::ZERO,
             held: Some(Vec::new()),
@@ -131,8 +143,16 @@ impl Subscriber {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells it something, or lets that wait: at most `backlog` pieces may. Where more is `to_come`, it is not sent yet.
-    pub(super) fn tell(&self, delivery: &Delivery, now: Time, backlog: usize, to_come: bool) -> Receipt {
+    /// Tells it something, or lets that wait: at most `backlog` pieces may. Where more is `to_come`, it is not sent yet. A
+    /// change comes with the scope `by` which it was found.
+    pub(super) fn tell(
+        &self,
+        delivery: &Delivery,
+        by: Option<&Arc<Scope>>,
+        now: Time,
+        backlog: usize,
+        to_come: bool,
+    ) -> Receipt {
         let state = &mut *self.lock();
         if state.has_left || state.farewell.is_some() {
             return Receipt::Done;
@@ -152,7 +172,7 @@ impl Subscriber {
             held.push(delivery.clone());
             return Receipt::Done;
         }
-        let piece = match state.form_of(delivery) {
+        let piece = match state.form_of(delivery, by) {
             Some(piece) => piece,
             None if matches!(delivery, Delivery::Lost) => {
                 state.held = Some(Vec::new());
@@ -170,10 +190,10 @@ impl Subscriber {
         }
         state.last_told_at = now;
         if to_come {
-            state.outbox.push(piece);
+            state.outbox.push(piece.into_owned());
             return if is_first { Receipt::Waits } else { Receipt::Done };
         }
-        state.outbox.send(piece);
+        state.outbox.send(&piece);
         if is_first {
             state.settle();
         } else {
@@ -219,38 +239,36 @@ impl Subscriber {
         self.lock().is_owed = true;
     }
 
-    pub(super) fn watch(&self, scope: Scope, shards: Range<usize>) -> u32 {
+    pub(super) fn watch(&self, scope: Arc<Scope>, shards: Range<usize>) -> u32 {
         let mut state = self.lock();
         let number = state.watching.last().map_or(0, |last| last.number + 1);
-        // Most watch one scope and no more.
-        state.watching.reserve_exact(1);
-        let (as_of, known_until, beside) = (AsOf::default(), None, 0);
-        state.watching.push(Watching { number, scope, shards, as_of, known_until, beside });
+        state.watching.push(Watching { number, scope, shards, seen: None, beside: 0 });
         number
     }
 
     /// Watches a scope no more; it, where nothing else does.
-    pub(super) fn unwatch(&self, number: u32) -> Option<Scope> {
+    pub(super) fn unwatch(&self, number: u32) -> Option<Arc<Scope>> {
         let mut state = self.lock();
         let at = state.watching.iter().position(|watching| watching.number == number)?;
         let scope = state.watching.remove(at).scope;
         (!state.watching.iter().any(|watching| watching.scope == scope)).then_some(scope)
     }
 
-    pub(super) fn scope(&self, number: u32) -> Option<Scope> {
+    pub(super) fn scope(&self, number: u32) -> Option<Arc<Scope>> {
         let state = self.lock();
         state.watching.iter().find(|watching| watching.number == number).map(|found| found.scope.clone())
     }
 
     /// All that it watches.
-    pub(super) fn scopes(&self) -> Vec<Scope> {
+    pub(super) fn scopes(&self) -> Vec<Arc<Scope>> {
         self.lock().watching.iter().map(|watching| watching.scope.clone()).collect()
     }
 
     /// What a snapshot of a scope has is not told any more.
     pub(super) fn has_seen(&self, number: u32, as_of: AsOf, known_until: Option<u64>, beside: u64) {
         if let Some(watching) = self.lock().watching.iter_mut().find(|watching| watching.number == number) {
-            (watching.as_of, watching.known_until, watching.beside) = (as_of, known_until, beside);
+            watching.seen = Some(Box::new(Seen { as_of, known_until }));
+            watching.beside = beside;
         }
     }
 
@@ -261,7 +279,7 @@ impl Subscriber {
     }
 
     pub(super) fn write(&self, piece: Bytes) {
-        self.lock().outbox.send(piece);
+        self.lock().outbox.send(&piece);
     }
 
     pub(super) fn queue(&self, piece: Bytes) {
@@ -279,16 +297,14 @@ impl Subscriber {
             return false;
         }
         for delivery in state.held.take().unwrap_or_default() {
-            if let Some(piece) = state.form_of(&delivery) {
-                state.outbox.push(piece);
+            if let Some(piece) = state.form_of(&delivery, None) {
+                state.outbox.push(piece.into_owned());
                 state.last_told_at = now;
             }
         }
         state.outbox.flush();
         for watching in &mut state.watching {
-            if watching.known_until.is_some_and(|until| until <= passed) {
-                watching.as_of = AsOf::default();
-            }
+            watching.seen.take_if(|seen| seen.known_until.is_some_and(|until| until <= passed));
         }
         true
     }
@@ -302,20 +318,23 @@ impl Subscriber {
     }
 
     /// Waits for a farewell behind which nothing is told any more.
-    pub(super) async fn at_once(&self) -> Farewell {
-        let farewell = self.whenever().await;
-        if farewell.is_at_once() { farewell } else { pending().await }
+    pub(super) fn at_once(&self) -> impl Future<Output = Farewell> {
+        self.farewell_that(Farewell::is_at_once)
     }
 
-    pub(super) async fn whenever(&self) -> Farewell {
-        poll_fn(|cx| {
+    pub(super) fn whenever(&self) -> impl Future<Output = Farewell> {
+        self.farewell_that(|_| true)
+    }
+
+    fn farewell_that(&self, is_meant: impl Fn(Farewell) -> bool) -> impl Future<Output = Farewell> {
+        poll_fn(move |cx| {
             let mut state = self.lock();
-            state.farewell.map_or_else(|| state.sleep(cx), Poll::Ready)
+            let farewell = state.farewell.filter(|farewell| is_meant(*farewell));
+            farewell.map_or_else(|| state.sleep(cx), Poll::Ready)
         })
-        .await
     }
 
-    pub(super) async fn call(&self) -> Call {
+    pub(super) fn call(&self) -> impl Future<Output = Call> {
         poll_fn(|cx| {
             let mut state = self.lock();
             if !state.outbox.is_empty() || state.outbox.is_broken() {
@@ -328,7 +347,6 @@ impl Subscriber {
                 state.sleep(cx)
             }
         })
-        .await
     }
 
     /// Writes to a line; whether nothing waits any more, where anything was written.
@@ -356,19 +374,24 @@ impl Subscriber {
 
 impl State {
     /// The bytes of a delivery, where it is of interest.
-    fn form_of(&self, delivery: &Delivery) -> Option<Bytes> {
+    fn form_of<'d>(&self, delivery: &'d Delivery, by: Option<&Arc<Scope>>) -> Option<Cow<'d, Bytes>> {
         match delivery {
             Delivery::Change(news, _) => {
-                let has_news = self.watching.iter().any(|watching| watching.has_news(news));
-                has_news.then(|| news.told.dressed(self.form))
+                let has_news = self.watching.iter().any(|watching| watching.has_news(news, by));
+                has_news.then(|| Cow::Borrowed(news.told.dressed(self.form)))
             }
-            Delivery::Degraded if !self.watching.is_empty() => Some(self.form.dress(&event::degraded())),
+            Delivery::Degraded if !self.watching.is_empty() => {
+                Some(Cow::Owned(self.form.dress(&event::degraded())))
+            }
             Delivery::Degraded | Delivery::Lost => None,
         }
     }
 
     /// Sends what waits, and leaves the rest to the task.
     fn settle(&mut self) {
+        if self.outbox.is_empty() && !self.outbox.is_broken() {
+            return;
+        }
         self.outbox.flush();
         if !self.outbox.is_empty() || self.outbox.is_broken() {
             self.wake();

@@ -13,6 +13,7 @@ use typingd_core::{Scope, Time};
 
 use super::subscriber::{Call, Subscriber};
 use super::{Farewell, Hub};
+use crate::directory::Login;
 use crate::listener::Line;
 use crate::subscribe::form::Form;
 
@@ -34,13 +35,13 @@ impl Membership {
     }
 
     /// Waits for a farewell behind which nothing is told any more, also of what waits.
-    pub async fn at_once(&self) -> Farewell {
-        self.0.at_once().await
+    pub fn at_once(&self) -> impl Future<Output = Farewell> {
+        self.0.at_once()
     }
 
     /// Waits for any farewell.
-    pub async fn whenever(&self) -> Farewell {
-        self.0.whenever().await
+    pub fn whenever(&self) -> impl Future<Output = Farewell> {
+        self.0.whenever()
     }
 }
 
@@ -49,9 +50,16 @@ impl Subscription {
         Self { hub, subscriber }
     }
 
+    /// What it came by.
+    #[must_use]
+    pub fn login(&self) -> &Login {
+        &self.subscriber.login
+    }
+
     /// Starts to hear of all that happens in a scope, whose leases may be in these shards, under the number that comes
     /// back. Take the snapshot afterwards, and nothing is missed. What several scopes cover is told once.
     pub fn watch(&self, scope: Scope, shards: Range<usize>) -> u32 {
+        let scope = self.hub.shared(scope);
         let number = self.subscriber.watch(scope.clone(), shards);
         self.hub.lock().watch(scope, &self.subscriber);
         number
@@ -66,7 +74,7 @@ impl Subscription {
 
     /// What is watched under a number.
     #[must_use]
-    pub fn scope(&self, number: u32) -> Option<Scope> {
+    pub fn scope(&self, number: u32) -> Option<Arc<Scope>> {
         self.subscriber.scope(number)
     }
 
@@ -118,8 +126,8 @@ impl Subscription {
     }
 
     /// Waits until there is something to do.
-    pub async fn call(&self) -> Call {
-        self.subscriber.call().await
+    pub fn call(&self) -> impl Future<Output = Call> {
+        self.subscriber.call()
     }
 
     /// Waits until all that it was told has gone over the line.

@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 /// A connection that was taken over.
 pub struct Line {
     wire: Wire,
-    /// What was read already, behind the last request.
-    read: Bytes,
+    /// What was read already, behind the last request. Mostly nothing was.
+    read: Option<Box<Bytes>>,
     /// How long a peer may take nothing of what is written to it.
     pub write_timeout: Duration,
 }
@@ -45,7 +45,8 @@ impl Line {
             (None, io) => Wire::Other(Box::new(io.expect("it was not taken out"))),
         };
         // A copy, so that nothing keeps the buffer of which it is a part.
-        Self { wire, read: Bytes::copy_from_slice(&read), write_timeout }
+        let read = (!read.is_empty()).then(|| Box::new(Bytes::copy_from_slice(&read)));
+        Self { wire, read, write_timeout }
     }
 
     /// The socket, where it can be written to by whoever has something for it.
@@ -63,11 +64,11 @@ impl Line {
         into: &mut Vec<u8>,
         limit: usize,
     ) -> Poll<io::Result<usize>> {
-        if !self.read.is_empty() {
-            let taken = self.read.split_to(limit.min(self.read.len()));
+        if let Some(read) = &mut self.read {
+            let taken = read.split_to(limit.min(read.len()));
             into.extend_from_slice(&taken);
-            if self.read.is_empty() {
-                self.read = Bytes::new();
+            if read.is_empty() {
+                self.read = None;
             }
             return Poll::Ready(Ok(taken.len()));
         }

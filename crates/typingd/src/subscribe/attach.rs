@@ -25,7 +25,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// Where there are as many streams as may be.
-pub fn stream(gateway: Arc<Gateway>, id: Uuid, hold: Hold, login: &Login) -> Result<Response, Problem> {
+pub fn stream(gateway: Arc<Gateway>, id: Uuid, hold: Hold, login: &Arc<Login>) -> Result<Response, Problem> {
     // It watches nothing, and takes a place as any stream does; so it hears of the key's end and of the drain.
     let subscription = gateway.subscribe(login)?;
     let heartbeat = interval(HEARTBEAT.min(hold.idle / 2));

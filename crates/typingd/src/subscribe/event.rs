@@ -47,8 +47,9 @@ impl Events {
 /// A change in every form that somebody may be told it in. What they are told are these bytes, and no copy of them.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// A part of the chunk.
+    event: Bytes,
     chunk: Bytes,
-    event: Range<usize>,
     frame: Bytes,
 }
 
@@ -57,16 +58,16 @@ impl Told {
         let chunk = form::chunk(&text.event);
         let end = chunk.len() - b"\r\n".len();
         let frame = form::frame(form::TEXT, &text.data());
-        Self { event: end - text.event.len()..end, chunk, frame }
+        Self { event: chunk.slice(end - text.event.len()..end), chunk, frame }
     }
 
     /// In this form.
     #[must_use]
-    pub fn dressed(&self, form: Form) -> Bytes {
+    pub fn dressed(&self, form: Form) -> &Bytes {
         match form {
-            Form::Bare => self.chunk.slice(self.event.clone()),
-            Form::Chunks => self.chunk.clone(),
-            Form::Frames => self.frame.clone(),
+            Form::Bare => &self.event,
+            Form::Chunks => &self.chunk,
+            Form::Frames => &self.frame,
         }
     }
 }

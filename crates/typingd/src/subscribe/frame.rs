@@ -1,13 +1,14 @@
 //! A socket's frames: what its client asks for and says, and what it is answered.
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use typingd_core::{Marks, Policy, Scope, Side, Source, Utterance};
+use typingd_core::{Marks, Name, Policy, Role, Scope, Side, Source, Utterance};
 use typingd_providers::json::{self, Fields};
 use typingd_providers::{Bar, FaultKind, Faults, Rejection};
 
 use crate::api::fields::{self, Said, State};
 use crate::directory::Channels;
-use crate::tickets::Ticket;
 
 /// By what door a socket's signals come in.
 pub(super) const SOCKET: &str = "socket";
@@ -59,9 +60,19 @@ impl Kind {
     }
 }
 
+/// Whoever came by a ticket, and what it lets them do.
+pub(super) struct Bearer {
+    /// Which conversations they see.
+    pub(super) scope: Arc<Scope>,
+    pub(super) role: Role,
+    pub(super) participant: Option<Name>,
+    pub(super) name: Option<Name>,
+    pub(super) may_write: bool,
+}
+
 /// Reads frames for whoever came by a ticket.
 pub(super) struct Reader<'a> {
-    pub(super) ticket: &'a Ticket,
+    pub(super) bearer: &'a Bearer,
     pub(super) channels: &'a Channels,
     pub(super) policy: &'a Policy,
     /// Which socket it is.
@@ -89,15 +100,15 @@ impl Reader<'_> {
             faults.none()?;
             unreachable!("a required field that could not be read is a fault");
         };
-        let Self { ticket, channels, .. } = self;
+        let Self { bearer, channels, .. } = self;
         let asked = match kind {
             Kind::Ping => Some(Asked::Ping),
             Kind::Unsubscribe => id(fields, &mut faults).map(|id| Asked::Unsubscribe { id }),
             Kind::Subscribe => {
-                let scope = fields::scope(fields, &mut faults, &ticket.scope, channels);
+                let scope = fields::scope(fields, &mut faults, &bearer.scope, channels);
                 id(fields, &mut faults).map(|id| Asked::Subscribe { id, scope })
             }
-            Kind::Signal(_) if !ticket.may_write => return Err(Rejection::Forbidden(Bar::Permission)),
+            Kind::Signal(_) if !bearer.may_write => return Err(Rejection::Forbidden(Bar::Permission)),
             Kind::Signal(state) => self.read_signal(fields, &mut faults, state),
         };
         fields.only(&mut faults, kind.fields(), "one of the documented fields");
@@ -106,20 +117,20 @@ impl Reader<'_> {
     }
 
     fn read_signal(&self, fields: &Fields<'_, '_>, faults: &mut Faults, state: State) -> Option<Asked> {
-        let Self { ticket, channels, policy, source } = self;
-        let meant = fields::conversation(fields, faults, &ticket.scope, channels);
+        let Self { bearer, channels, policy, source } = self;
+        let meant = fields::conversation(fields, faults, &bearer.scope, channels);
         let channel_ttl = meant.as_ref().map(|(_, channel)| channel.ttl).unwrap_or_default();
         let Said { signal, turn, clamped_ttl_ms } = Said::read(fields, faults, state, channel_ttl, policy);
         let (conversation, _) = meant?;
         let utterance = Utterance {
-            participant: ticket.participant.clone(),
-            name: ticket.name.clone(),
+            participant: bearer.participant.clone(),
+            name: bearer.name.clone(),
             signal,
             source: *source,
             origin: SOCKET.into(),
             marks: Marks { turn, payload_id: None },
         };
-        Some(Asked::Say { side: Side { conversation, role: ticket.role }, utterance, clamped_ttl_ms })
+        Some(Asked::Say { side: Side { conversation, role: bearer.role }, utterance, clamped_ttl_ms })
     }
 }
 
@@ -139,7 +150,7 @@ fn is_id(fields: &Fields<'_, '_>, faults: &mut Faults, field: &'static str, text
 }
 
 /// The first frame: who the client is here.
-pub(super) fn hello(ticket: &Ticket, last_turn: Option<u64>) -> Vec<u8> {
+pub(super) fn hello(bearer: &Bearer, last_turn: Option<u64>) -> Vec<u8> {
     #[derive(Serialize)]
     struct Hello<'a> {
         r#type: &'static str,
@@ -158,7 +169,7 @@ pub(super) fn hello(ticket: &Ticket, last_turn: Option<u64>) -> Vec<u8> {
         #[serde(skip_serializing_if = "Option::is_none")]
         last_turn: Option<u64>,
     }
-    let Ticket { scope, role, participant, name, may_write, .. } = ticket;
+    let Bearer { scope, role, participant, name, may_write } = bearer;
     write(&Hello {
         r#type: "hello",
         side: role.as_str(),

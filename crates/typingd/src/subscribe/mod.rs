@@ -4,6 +4,7 @@ pub mod attach;
 pub mod event;
 pub mod form;
 mod frame;
+mod part;
 mod reader;
 pub mod sse;
 pub mod watch;

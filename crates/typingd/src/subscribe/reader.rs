@@ -6,6 +6,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::form::{CLOSE, PING, PONG, TEXT};
+use crate::api;
 use crate::listener::Line;
 
 const CONTINUATION: u8 = 0;
@@ -57,12 +58,21 @@ impl From<io::Error> for Fault {
     }
 }
 
+/// The longest message.
+const LIMIT: usize = api::BODY_LIMIT;
+
 /// Reads what a client sends.
 pub(super) struct Reader {
-    /// The longest message.
-    limit: usize,
+    pub(super) line: Line,
     /// What has come and is not read: less than a frame's head, or what is behind it.
     bytes: Vec<u8>,
+    /// What has come of a frame and of a message, where it is not all of them. Mostly nothing has.
+    parts: Option<Box<Parts>>,
+}
+
+/// What has come of a frame and of a message.
+#[derive(Default)]
+struct Parts {
     /// The frame whose payload comes.
     frame: Option<Frame>,
     /// The message that comes, up to its last frame.
@@ -89,38 +99,51 @@ struct Begun {
 }
 
 impl Reader {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, bytes: Vec::new(), frame: None, message: None, control: Vec::new() }
+    pub(super) fn new(line: Line) -> Self {
+        Self { line, bytes: Vec::new(), parts: None }
     }
 
     /// The next message. It may be asked for again after it was given up.
-    pub(super) fn poll(&mut self, line: &mut Line, cx: &mut Context<'_>) -> Poll<Result<Message, Fault>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Fault>> {
+        let mut parts = self.parts.take().map_or_else(Parts::default, |parts| *parts);
+        let polled = self.poll_on(&mut parts, cx);
+        self.parts = parts.is_any().then(|| Box::new(parts));
+        polled
+    }
+
+    fn poll_on(&mut self, parts: &mut Parts, cx: &mut Context<'_>) -> Poll<Result<Message, Fault>> {
         loop {
-            if let Some(message) = self.next()? {
+            if let Some(message) = parts.next(&mut self.bytes)? {
                 return Poll::Ready(Ok(message));
             }
             if self.bytes.is_empty() {
                 self.bytes = Vec::new();
             }
-            if ready!(line.poll_read(cx, &mut self.bytes, READ))? == 0 {
+            if ready!(self.line.poll_read(cx, &mut self.bytes, READ))? == 0 {
                 return Poll::Ready(Err(Fault::Io(io::ErrorKind::UnexpectedEof.into())));
             }
         }
     }
+}
+
+impl Parts {
+    fn is_any(&self) -> bool {
+        self.frame.is_some() || self.message.is_some()
+    }
 
     /// The next message of what has come.
-    fn next(&mut self) -> Result<Option<Message>, Fault> {
+    fn next(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Message>, Fault> {
         loop {
             let frame = match self.frame {
                 Some(frame) => frame,
-                None => match self.head()? {
+                None => match self.head(bytes)? {
                     Some(frame) => frame,
                     None => return Ok(None),
                 },
             };
-            let come = frame.left.min(self.bytes.len());
+            let come = frame.left.min(bytes.len());
             let Frame { mask, .. } = frame;
-            let mut payload: Vec<u8> = self.bytes.drain(..come).collect();
+            let mut payload: Vec<u8> = bytes.drain(..come).collect();
             payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
             let mut frame = Frame { left: frame.left - come, ..frame };
             frame.mask.rotate_left(come % 4);
@@ -147,8 +170,8 @@ impl Reader {
     }
 
     /// The head of a frame, once it is there, which is good only if it may come here.
-    fn head(&mut self) -> Result<Option<Frame>, Fault> {
-        let [first, second, rest @ ..] = self.bytes.as_slice() else { return Ok(None) };
+    fn head(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Frame>, Fault> {
+        let [first, second, rest @ ..] = bytes.as_slice() else { return Ok(None) };
         let (is_final, opcode) = (first & 0x80 != 0, first & 0xf);
         let length = second & 0x7f;
         if first & 0x70 != 0 {
@@ -178,11 +201,11 @@ impl Reader {
             return Err(Fault::Protocol("invalid payload length"));
         }
         let before = self.message.as_ref().filter(|_| !is_control).map_or(0, |begun| begun.payload.len());
-        let left = usize::try_from(length).ok().filter(|length| before.saturating_add(*length) <= self.limit);
+        let left = usize::try_from(length).ok().filter(|length| before.saturating_add(*length) <= LIMIT);
         let left = left.ok_or(Fault::TooLong)?;
         let Some(&mask) = rest.first_chunk() else { return Ok(None) };
         let rest = rest.len() - mask.len();
-        self.bytes.drain(..self.bytes.len() - rest);
+        bytes.drain(..bytes.len() - rest);
         if opcode == TEXT || opcode == BINARY {
             self.message = Some(Begun { is_text: opcode == TEXT, payload: Vec::new(), sound: 0 });
         }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -57,7 +57,7 @@ impl Stream {
         gateway: Arc<Gateway>,
         scope: Scope,
         side: Option<Role>,
-        login: &Login,
+        login: &Arc<Login>,
     ) -> Result<Box<Self>, Problem> {
         let subscription = gateway.subscribe(login)?;
         let watch = Watch::start(&gateway, &subscription, scope, side);
@@ -68,18 +68,21 @@ impl Stream {
     }
 
     /// Tells what happens, to the stream's end.
-    pub async fn run(mut self: Box<Self>, mut line: Line, form: Form) {
+    pub fn run(mut self: Box<Self>, mut line: Line, form: Form) -> impl Future<Output = ()> + Send {
         self.subscription.connect(&line, form);
         self.subscription.write(form.join(&std::mem::take(&mut self.hello)));
-        let Ok(farewell) = self.tell(&mut line, form).await else { return };
-        self.subscription.leave();
-        self.subscription.write(form.join(&[event::closed(farewell)]));
-        if form == Form::Chunks {
-            self.subscription.write(LAST_CHUNK);
-        }
-        if self.subscription.flush(&mut line).await.is_ok() {
-            drop(self);
-            let _ = timeout(LINGER, line.close()).await;
+        // What a block captures is there once for as long as it runs; the arguments of an `async fn`, twice.
+        async move {
+            let Ok(farewell) = self.tell(&mut line, form).await else { return };
+            self.subscription.leave();
+            self.subscription.write(form.join(&[event::closed(farewell)]));
+            if form == Form::Chunks {
+                self.subscription.write(LAST_CHUNK);
+            }
+            if self.subscription.flush(&mut line).await.is_ok() {
+                drop(self);
+                let _ = timeout(LINGER, line.close()).await;
+            }
         }
     }
 
@@ -146,11 +149,10 @@ fn pieces(snapshot: &Snapshot) -> Vec<Bytes> {
 }
 
 /// Waits until the client hangs up. What it says is not read: from then on, only a write can tell whether it is there.
-async fn gone(line: &mut Line) -> io::Error {
-    let mut said = Vec::new();
-    let read = poll_fn(|cx| match line.poll_read(cx, &mut said, 1) {
-        Poll::Ready(Ok(1..)) => Poll::Pending,
-        read => read,
-    });
-    read.await.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())
+fn gone(line: &mut Line) -> impl Future<Output = io::Error> {
+    poll_fn(|cx| match ready!(line.poll_read(cx, &mut Vec::new(), 1)) {
+        Ok(1..) => Poll::Pending,
+        Ok(_) => Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+        Err(error) => Poll::Ready(error),
+    })
 }

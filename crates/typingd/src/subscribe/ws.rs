@@ -3,21 +3,23 @@
 //! What a socket says holds for as long as it is open, and no longer: each of its signals is a claim of its own, which
 //! is released with it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::{timeout, timeout_at};
+use smallvec::SmallVec;
+use tokio::time::timeout_at;
 use tracing::error;
-use typingd_core::{Side, Signal, Source, StopReason, Time, Utterance};
+use typingd_core::{Name, Side, Signal, Source, StopReason, Time, Utterance};
 use typingd_providers::{FaultKind, Rejection};
 
 use super::event;
-use super::form::{CLOSE, Form, PING, PONG, TEXT, frame as framed};
-use super::frame::{self, Asked, Refused, SOCKET};
+use super::form::{Form, PING, PONG, TEXT, frame as framed};
+use super::frame::{self, Asked, Bearer, Refused, SOCKET};
+use super::part::{End, end, part};
 use super::reader::{Fault, Message, Reader};
 use super::watch::Watch;
 use crate::api::{self, problem::Problem};
@@ -35,12 +37,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Who says nothing for so long, not even that it is there, is gone.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// How long a client may take to make room for a close frame, and all that is on its way before it.
-const LAST_WORD: Duration = Duration::from_secs(9);
-
-/// How long a socket that ends waits for its client to take that in.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// How many messages are answered at once.
 const AT_ONCE: usize = 64;
 
@@ -53,13 +49,14 @@ const CLAIMS: usize = 256;
 /// A socket's place and state.
 pub struct Session {
     gateway: Arc<Gateway>,
-    ticket: Ticket,
+    bearer: Bearer,
     subscription: Subscription,
-    /// What is watched, under the names that the client gave.
-    watches: Vec<(String, Watch)>,
-    source: Source,
+    /// What is watched, under the names that the client gave. Most watch one scope and no more.
+    watches: SmallVec<[(Name, Watch); 1]>,
+    /// By which its claims are known.
+    number: u64,
     /// Where something is claimed.
-    claims: HashMap<Side, Claim>,
+    claims: BTreeMap<Side, Claim>,
     budget: Budget,
     last_heard: Time,
 }
@@ -70,16 +67,6 @@ struct Claim {
     is_end_paid: bool,
 }
 
-/// How a socket ends.
-enum End {
-    /// By its client's doing, or with its connection.
-    Theirs,
-    /// By its client's doing, who is told that it was understood: with its code, if it gave one.
-    Answered(Option<[u8; 2]>),
-    /// With a code that says why.
-    Ours(u16, &'static str),
-}
-
 impl Session {
     /// A place for whoever came by a ticket.
     ///
@@ -87,55 +74,58 @@ impl Session {
     /// Where there is none.
     pub fn open(gateway: Arc<Gateway>, ticket: Ticket) -> Result<Box<Self>, Rejection> {
         let subscription = gateway.subscribe(&ticket.login)?;
-        let source = Source::Socket(ids::number());
-        let last_heard = gateway.clock.now();
-        let (watches, claims, budget) = (Vec::new(), HashMap::new(), Budget::new());
-        Ok(Box::new(Self { gateway, ticket, subscription, watches, source, claims, budget, last_heard }))
+        let Ticket { scope, role, participant, name, may_write, .. } = ticket;
+        let bearer = Bearer { scope: gateway.hub.shared(scope), role, participant, name, may_write };
+        let (number, last_heard) = (ids::number(), gateway.clock.now());
+        let (watches, claims, budget) = (SmallVec::new(), BTreeMap::new(), Budget::new());
+        Ok(Box::new(Self { gateway, bearer, subscription, watches, number, claims, budget, last_heard }))
     }
 
     /// Serves a connection on which both have agreed to speak WebSocket, to its end.
-    pub async fn run(mut self: Box<Self>, mut line: Line) {
+    pub fn run(mut self: Box<Self>, line: Line) -> impl Future<Output = ()> + Send {
         self.subscription.connect(&line, Form::Frames);
-        let mut reader = Reader::new(api::BODY_LIMIT);
         let membership = self.subscription.membership();
-        let served = tokio::select! {
-            biased;
-            // Whoever is dismissed is not waited for, whatever it has still to take.
-            farewell = membership.at_once() => Ok(Ok(end(farewell))),
-            served = AssertUnwindSafe(self.serve(&mut line, &mut reader)).catch_unwind() => served,
-        };
-        // Who goes on at another node is still typing.
-        if !self.gateway.hands_over() {
-            Box::pin(self.release()).await;
+        let mut reader = Reader::new(line);
+        // What a block captures is there once for as long as it runs; the arguments of an `async fn`, twice.
+        async move {
+            let served = tokio::select! {
+                biased;
+                // Whoever is dismissed is not waited for, whatever it has still to take.
+                farewell = membership.at_once() => Ok(Ok(end(farewell))),
+                served = AssertUnwindSafe(self.serve(&mut reader)).catch_unwind() => served,
+            };
+            // Who goes on at another node is still typing.
+            if !self.gateway.hands_over() {
+                Box::pin(self.release()).await;
+            }
+            let end = match served {
+                Ok(Ok(end)) => end,
+                Ok(Err(Fault::Io(_))) => End::Theirs,
+                Ok(Err(Fault::Protocol(why))) => End::Ours(1002, why),
+                Ok(Err(Fault::NotUtf8)) => End::Ours(1007, "not_utf8"),
+                Ok(Err(Fault::TooLong)) => End::Ours(1009, "too_large"),
+                // What it left of the socket is good for nothing.
+                Err(_) => return error!("a socket has ended in a panic, which is a bug"),
+            };
+            Box::pin(part(self.subscription, reader, end)).await;
         }
-        let end = match served {
-            Ok(Ok(end)) => end,
-            Ok(Err(Fault::Io(_))) => End::Theirs,
-            Ok(Err(Fault::Protocol(why))) => End::Ours(1002, why),
-            Ok(Err(Fault::NotUtf8)) => End::Ours(1007, "not_utf8"),
-            Ok(Err(Fault::TooLong)) => End::Ours(1009, "too_large"),
-            // What it left of the socket is good for nothing.
-            Err(_) => return error!("a socket has ended in a panic, which is a bug"),
-        };
-        Box::pin(part(self.subscription, line, reader, end)).await;
     }
 
-    async fn serve(&mut self, line: &mut Line, reader: &mut Reader) -> Result<End, Fault> {
-        let hello = Box::pin(self.hello()).await;
-        self.write(&hello);
+    async fn serve(&mut self, reader: &mut Reader) -> Result<End, Fault> {
+        self.write(&Box::pin(self.hello()).await);
         if let Err(farewell) = Box::pin(self.tell()).await {
             return Ok(end(farewell));
         }
         let mut ping_at = self.gateway.clock.now() + HEARTBEAT;
         loop {
             // Who does not take what is owed is not asked what more it wants.
-            self.subscription.flush(line).await?;
+            self.subscription.flush(&mut reader.line).await?;
             let silent_at = self.last_heard + SILENCE;
             let due = self.gateway.clock.instant(ping_at.min(silent_at));
             let ended = tokio::select! {
                 // What has come by then counts.
-                message = timeout_at(due, poll_fn(|cx| reader.poll(line, cx))) => match message {
-                    Ok(message) => Box::pin(self.hear_all(message?, line, reader)).await?,
+                message = timeout_at(due, poll_fn(|cx| reader.poll(cx))) => match message {
+                    Ok(message) => Box::pin(self.hear_all(message?, reader)).await?,
                     Err(_) if self.gateway.clock.now() >= silent_at => Some(End::Ours(4408, "silent")),
                     Err(_) => {
                         ping_at = ping_at + HEARTBEAT;
@@ -156,22 +146,25 @@ impl Session {
         }
     }
 
+    fn source(&self) -> Source {
+        Source::Socket(self.number)
+    }
+
     fn write(&self, text: &[u8]) {
         self.subscription.write(framed(TEXT, text));
     }
 
     async fn hello(&self) -> Vec<u8> {
         let now = self.gateway.clock.now();
-        let last_turn = match self.ticket.scope.as_conversation() {
-            Some(_) => self
-                .gateway
-                .list(&self.ticket.scope, now)
-                .await
-                .ok()
-                .and_then(|listing| listing.last_turns.of(self.ticket.role)),
+        let Bearer { scope, role, .. } = &self.bearer;
+        let last_turn = match scope.as_conversation() {
+            Some(_) => {
+                let listing = self.gateway.list(scope, now).await.ok();
+                listing.and_then(|listing| listing.last_turns.of(*role))
+            }
             None => None,
         };
-        frame::hello(&self.ticket, last_turn)
+        frame::hello(&self.bearer, last_turn)
     }
 
     /// Passes on what happens in the scopes that are watched, and what was held; behind new snapshots of them where
@@ -197,18 +190,13 @@ impl Session {
 
     /// Does what the client asks for, and what it asks for behind that, where it is here already: what it is answered goes
     /// out together.
-    async fn hear_all(
-        &mut self,
-        first: Message,
-        line: &mut Line,
-        reader: &mut Reader,
-    ) -> Result<Option<End>, Fault> {
+    async fn hear_all(&mut self, first: Message, reader: &mut Reader) -> Result<Option<End>, Fault> {
         let mut ended = self.hear(first).await;
         for _ in 1..AT_ONCE {
             if ended.is_some() {
                 break;
             }
-            let Some(message) = poll_fn(|cx| reader.poll(line, cx)).now_or_never() else { break };
+            let Some(message) = poll_fn(|cx| reader.poll(cx)).now_or_never() else { break };
             ended = self.hear(message?).await;
         }
         if ended.is_none() {
@@ -248,12 +236,12 @@ impl Session {
     async fn answer(&mut self, frame: &[u8]) -> Result<Vec<u8>, (Problem, Option<String>)> {
         let gateway = self.gateway.clone();
         let directory = gateway.directory.load_full();
-        let info = api::tenant(&directory, &self.ticket.login).map_err(|no| (no.into(), None))?;
+        let info = api::tenant(&directory, self.subscription.login()).map_err(|no| (no.into(), None))?;
         let reader = frame::Reader {
-            ticket: &self.ticket,
+            bearer: &self.bearer,
             channels: &info.channels,
             policy: gateway.engine.policy(),
-            source: self.source,
+            source: self.source(),
         };
         let read = reader.read(frame);
         if read.is_err() {
@@ -297,12 +285,10 @@ impl Session {
         if self.watches.len() >= SUBSCRIPTIONS {
             return Err(Rejection::TooMany { retry_after_s: 1 }.into());
         }
-        let watch = Watch::start(&self.gateway, &self.subscription, scope, Some(self.ticket.role));
+        let watch = Watch::start(&self.gateway, &self.subscription, scope, Some(self.bearer.role));
         match watch.snapshot(&self.subscription, Some(id.as_str())).await {
             Ok(snapshot) => {
-                // Most have one and no more.
-                self.watches.reserve_exact(1);
-                self.watches.push((id, watch));
+                self.watches.push((id.into(), watch));
                 Ok(snapshot.text.data().to_vec())
             }
             Err(too_wide) => {
@@ -358,7 +344,7 @@ impl Session {
     /// Takes back what was said on channels that a reload has taken away.
     async fn release_on_gone_channels(&mut self) {
         let directory = self.gateway.directory.load_full();
-        let Ok(info) = api::tenant(&directory, &self.ticket.login) else { return };
+        let Ok(info) = api::tenant(&directory, self.subscription.login()) else { return };
         let is_gone = |side: &&Side| !info.channels.contains_key(side.conversation.channel());
         let gone: Vec<Side> = self.claims.keys().filter(is_gone).cloned().collect();
         for side in gone {
@@ -369,10 +355,10 @@ impl Session {
 
     async fn release_one(&self, side: &Side) {
         let gateway = &self.gateway;
-        let participant = self.ticket.participant.clone();
+        let participant = self.bearer.participant.clone();
         let now = gateway.clock.now();
         let reason = StopReason::Revoked;
-        let released = gateway.engine.release(side, participant, self.source, reason, now).await;
+        let released = gateway.engine.release(side, participant, self.source(), reason, now).await;
         if let Err(error) = released {
             error!(%error, "a socket's claim could not be released");
         }
@@ -381,47 +367,4 @@ impl Session {
 
 fn is_start(utterance: &Utterance) -> bool {
     matches!(utterance.signal, Signal::Composing { .. })
-}
-
-/// Says why, and waits a while until the client has taken it in or hangs up.
-async fn part(subscription: Subscription, mut line: Line, mut reader: Reader, end: End) {
-    let (last_word, is_answer) = match end {
-        End::Theirs => (None, true),
-        End::Answered(code) => (Some(framed(CLOSE, code.as_ref().map_or(&[][..], |code| code))), true),
-        End::Ours(code, why) => {
-            (Some(framed(CLOSE, &[&code.to_be_bytes()[..], why.as_bytes()].concat())), false)
-        }
-    };
-    subscription.leave();
-    if let Some(last_word) = last_word {
-        subscription.write(last_word);
-        if !matches!(timeout(LAST_WORD, subscription.flush(&mut line)).await, Ok(Ok(()))) {
-            return;
-        }
-    }
-    drop(subscription);
-    let _ = timeout(LINGER, linger(line, &mut reader, is_answer)).await;
-}
-
-/// Waits for the client's own close frame, unless it has come, and then for the connection's end.
-async fn linger(mut line: Line, reader: &mut Reader, has_closed: bool) {
-    if !has_closed {
-        let mut goes_on = true;
-        while goes_on {
-            let message = poll_fn(|cx| reader.poll(&mut line, cx)).await;
-            goes_on =
-                matches!(message, Ok(Message::Text(_) | Message::Binary | Message::Ping(_) | Message::Pong));
-        }
-    }
-    line.hang_up().await;
-}
-
-fn end(farewell: Farewell) -> End {
-    let code = match farewell {
-        Farewell::Draining => 1001,
-        Farewell::TooSlow => 1013,
-        Farewell::Revoked => 4401,
-        Farewell::TooWide => 4413,
-    };
-    End::Ours(code, farewell.as_str())
 }

@@ -242,7 +242,7 @@ struct Watcher {
 
 fn subscribe(gateway: &Gateway, scope: Scope) -> Watcher {
     let login = Login { tenant: scope.tenant.clone(), key: blake3::hash(b"key"), session: None };
-    let subscription = gateway.hub.subscribe(login, usize::MAX).unwrap();
+    let subscription = gateway.hub.subscribe(login.into(), usize::MAX).unwrap();
     subscription.watch(scope, 0..1);
     let (client, server) = duplex(64 * 1024 * 1024);
     let line = Line::new(server, Bytes::new(), Duration::from_secs(9));
