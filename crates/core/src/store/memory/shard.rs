@@ -12,7 +12,7 @@ use crate::lease::SideState;
 use crate::time::Time;
 
 /// How many filings of sides that are gone a shard's wheel may hold beside one for each that is there.
-pub(super) const STALE: usize = 1_024;
+pub(super) const STALE: usize = 256;
 
 /// How many of those that are due are looked for at once.
 const TOGETHER: usize = 16;
