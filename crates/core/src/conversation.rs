@@ -113,16 +113,17 @@ impl Conversation {
         user: User,
     ) -> Self {
         let parties = Parties { tenant: tenant.into(), channel: channel.into(), agent: agent.into(), user };
-        Self::of(hash_one((&parties.tenant, &parties.channel, &parties.agent)), parties)
-    }
-
-    /// The same, where the hash of its line is known.
-    pub(crate) fn on_line(line_hash: u64, tenant: Name, channel: Name, agent: Name, user: User) -> Self {
-        Self::of(line_hash, Parties { tenant, channel, agent, user })
-    }
-
-    fn of(line_hash: u64, parties: Parties) -> Self {
         let phone = parties.user.phone();
+        Self::of(hash_one((&parties.tenant, &parties.channel, &parties.agent)), phone, parties)
+    }
+
+    /// The same, where the hash of its line is known, and whether its user's address is a phone number.
+    pub(crate) fn on_line(line_hash: u64, line: [Name; 3], phone: Option<Phone>, user: User) -> Self {
+        let [tenant, channel, agent] = line;
+        Self::of(line_hash, phone, Parties { tenant, channel, agent, user })
+    }
+
+    fn of(line_hash: u64, phone: Option<Phone>, parties: Parties) -> Self {
         let hash = hash_one((line_hash, address(phone, &parties.user)));
         Self(Arc::new(Known { hash, line_hash, phone, parties }))
     }

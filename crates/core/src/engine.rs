@@ -42,7 +42,7 @@ impl<S: Store> Engine<S> {
     /// room: on a side that is not remembered there is nothing to end, and its fence is what is lost.
     pub async fn say(&self, side: &Side, utterance: Utterance, now: Time) -> Result<Outcome, StoreError> {
         let is_start = matches!(utterance.signal, Signal::Composing { .. });
-        match self.update(side, Input::Say(utterance), now).await {
+        match self.update(side, &Input::Say(utterance), now).await {
             Err(StoreError::Full) if !is_start => Ok(Outcome {
                 verdict: Verdict::Ignored(IgnoreReason::NothingLive),
                 lease: None,
@@ -65,7 +65,7 @@ impl<S: Store> Engine<S> {
         reason: StopReason,
         now: Time,
     ) -> Result<Outcome, StoreError> {
-        self.update(side, Input::Release { participant, source, reason }, now).await
+        self.update(side, &Input::Release { participant, source, reason }, now).await
     }
 
     /// Lets a claim hold for `ttl` from now on. Where it is not there any more, nothing begins.
@@ -80,7 +80,7 @@ impl<S: Store> Engine<S> {
         ttl: Duration,
         now: Time,
     ) -> Result<Outcome, StoreError> {
-        self.update(side, Input::Extend { participant, source, ttl }, now).await
+        self.update(side, &Input::Extend { participant, source, ttl }, now).await
     }
 
     /// Settles a batch of the sides whose time has come. One that fails does not keep the others waiting.
@@ -110,7 +110,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// Whatever the store says.
     pub async fn settle(&self, side: &Side, now: Time) -> Result<Outcome, StoreError> {
-        self.update(side, Input::Lapse, now).await
+        self.update(side, &Input::Lapse, now).await
     }
 
     /// Ends a batch of the scope's leases, because whoever serves it stops serving it. Says whether there are more.
@@ -130,7 +130,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// Whatever the store says.
     pub async fn revoke_side(&self, side: &Side, now: Time) -> Result<Outcome, StoreError> {
-        self.update(side, Input::Revoke, now).await
+        self.update(side, &Input::Revoke, now).await
     }
 
     /// The leases of the scope that live at `now`, up to `limit` of them.
@@ -138,8 +138,8 @@ impl<S: Store> Engine<S> {
         self.store.leases(scope, now, limit).await
     }
 
-    async fn update(&self, side: &Side, input: Input, now: Time) -> Result<Outcome, StoreError> {
-        self.store.update(side, now, |state| transition(state, &input, now, &self.policy)).await
+    async fn update(&self, side: &Side, input: &Input, now: Time) -> Result<Outcome, StoreError> {
+        self.store.update(side, now, |state| transition(state, input, now, &self.policy)).await
     }
 }
 

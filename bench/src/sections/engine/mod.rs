@@ -77,7 +77,7 @@ pub(super) fn run(effort: Effort) -> Result<String> {
         "Each operation is about a conversation that was not touched for long, but for a start, which is about one that \
          has just stopped. CPU time of one thread, medians of batches of {BATCH}. With 5,000 leases all is in the caches: \
          what is more at a million is memory that is in none. One such access, on which the next depends, took {} ns in this \
-         run, and an extension has three of them: the table's, the side's and their pages'.\n\n\
+         run, and an extension waits for one: the side's.\n\n\
          {plot}\n{table}\nTwo cores do {} times what one does, with a start, three extensions and a stop of random \
          conversations.\n\n{lateness}",
         number(access),

@@ -1,16 +1,19 @@
 //! The store of a single machine: shards behind a mutex each, made for millions of leases.
 //!
-//! A conversation's two sides share a shard. A shard keeps its sides in a slab, finds them by hash, lists them by
-//! agent and by user, and files their deadlines in one timing wheel. Start, extend and stop take constant time.
+//! A conversation's two sides share a shard. A shard keeps its sides in an open table, lists them by agent and by
+//! user, and files their deadlines in one timing wheel. Start, extend and stop take constant time.
 //! A side's filing is left where it is when its deadline moves later, and looked at again when it comes out.
 //!
 //! What most sides have is kept in few bytes: an agent's names once for all its conversations (`lines`), a phone
 //! number as a number (`address`), a lease of one call as 16 bytes (`state`).
 
 mod address;
+mod heads;
 mod lines;
+mod lists;
 mod shard;
 mod state;
+mod table;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,7 +49,7 @@ impl<F: Feed> MemoryStore<F> {
     /// An empty store that holds up to `capacity` sides and publishes to `feed`.
     #[must_use]
     pub fn new(capacity: usize, feed: F) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let shards = (0..SHARDS).map(|number| Mutex::new(Shard::one_of(SHARDS, number))).collect();
         Self { shards, sides: AtomicUsize::new(0), capacity, feed }
     }
 
@@ -74,30 +77,23 @@ impl<F: Feed> MemoryStore<F> {
     fn commit(&self, side: &Side, decide: impl Fn(SideState) -> Decision) -> Result<Outcome, StoreError> {
         let number = shard_of(&side.conversation);
         let mut shard = self.lock(number);
-        let slot = shard.find(&side.conversation, side.role);
-        let decision = match slot {
-            Some(slot) => decide(shard.state(slot)),
-            None => decide(SideState::default()),
-        };
-        let deadline = decision.next.deadline();
-        let presence = match (slot, decision.next.is_empty()) {
-            (Some(slot), true) => {
-                shard.remove(&side.conversation, slot);
+        let place = shard.find(&side.conversation, side.role);
+        let state = place.map_or_else(SideState::default, |place| shard.state(place));
+        let mut decision = decide(state);
+        let (presence, deadline) = match (place, decision.next.is_empty()) {
+            (Some(place), true) => {
+                shard.remove(&side.conversation, place);
                 self.sides.fetch_sub(1, Ordering::Relaxed);
-                Presence::Vanished
+                (Presence::Vanished, None)
             }
-            (Some(slot), false) => {
-                shard.replace(slot, decision.next, deadline);
-                Presence::Unchanged
-            }
-            (None, true) => Presence::Unchanged,
+            (Some(place), false) => (Presence::Unchanged, shard.replace(place, &mut decision.next)),
+            (None, true) => (Presence::Unchanged, None),
             (None, false) => {
                 if self.sides.fetch_add(1, Ordering::Relaxed) >= self.capacity {
                     self.sides.fetch_sub(1, Ordering::Relaxed);
                     return Err(StoreError::Full);
                 }
-                shard.insert(side, decision.next, deadline);
-                Presence::Appeared
+                (Presence::Appeared, shard.insert(side, &mut decision.next))
             }
         };
         shard.sequence += 1;
@@ -219,6 +215,6 @@ mod tests {
             }
         }
         let shard = store.lock(shard_of(&conversation));
-        assert!(shard.entries.is_empty() && shard.wheel.len() <= STALE, "{}", shard.wheel.len());
+        assert!(shard.sides.is_empty() && shard.wheel.len() <= STALE, "{}", shard.wheel.len());
     }
 }

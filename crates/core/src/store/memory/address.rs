@@ -37,8 +37,8 @@ impl Texts {
 
     pub(super) fn is(&self, who: Who, address: Address<'_>, role: Role) -> bool {
         match address {
-            Address::Phone(number) => who.0 & !IS_LISTED == number.get() | side(role),
-            Address::Text(_) => who.role() == role && self.address(who) == address,
+            Address::Phone(number) => who.is(Who::phone(number, role)),
+            Address::Text(text) => who.role() == role && who.text().is_some_and(|at| self.0[at] == text),
         }
     }
 
@@ -76,6 +76,18 @@ fn written(number: Phone) -> CompactString {
 }
 
 impl Who {
+    /// Nobody is called that: no phone number is 0.
+    pub(super) const NOBODY: Self = Self(0);
+
+    pub(super) fn phone(number: Phone, role: Role) -> Self {
+        Self(number.get() | side(role))
+    }
+
+    /// Whether it is the same one, in the lists or not.
+    pub(super) fn is(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !IS_LISTED == 0
+    }
+
     pub(super) fn role(self) -> Role {
         if self.0 & IS_USER == 0 { Role::Agent } else { Role::User }
     }

@@ -2,39 +2,30 @@
 
 use std::collections::HashMap;
 
-use hashbrown::HashTable;
 use slab::Slab;
 
-use crate::conversation::{Conversation, Name, Scope, User, hash_one};
+use super::heads::Heads;
+use crate::conversation::{Conversation, Name, Phone, Scope, User, hash_one};
 
 /// An agent of a tenant on a channel: what a shard's conversations with it share.
 pub(super) struct Line {
+    /// As [`Conversation::line_hash`] has it.
+    hash: u64,
     tenant_hash: u64,
     tenant: Name,
     channel: Name,
     agent: Name,
-    /// The slots of its sides that have leases.
+    /// The places of its sides that have leases.
     pub(super) composing: Vec<u32>,
     /// Where it stands under its tenant, and under its agent.
     places: [usize; 2],
-}
-
-/// What it takes to tell a line from others, and to know when it is over.
-#[derive(Clone, Copy, Default)]
-struct Head {
-    /// As [`Conversation::line_hash`] has it. Nobody knows its key, so nobody finds two lines with one hash.
-    hash: u64,
-    /// How many sides are of it.
-    sides: u32,
 }
 
 /// The lines of a shard, found by hash, by tenant and by agent.
 #[derive(Default)]
 pub(super) struct Lines {
     lines: Slab<Line>,
-    /// Of each what is looked at again and again, close together.
-    heads: Vec<Head>,
-    by_names: HashTable<u32>,
+    heads: Heads,
     /// By tenant, and by agent.
     indexes: [Index; 2],
 }
@@ -68,41 +59,38 @@ impl Line {
 }
 
 impl Lines {
-    /// The hash of a line's names.
-    pub(super) fn hash(&self, line: u32) -> u64 {
-        self.heads[line as usize].hash
-    }
-
-    /// The conversation with a user.
-    pub(super) fn conversation(&self, line: u32, user: User) -> Conversation {
-        let Line { tenant, channel, agent, .. } = self.get(line);
-        Conversation::on_line(self.hash(line), tenant.clone(), channel.clone(), agent.clone(), user)
+    /// The conversation with a user, whose number this is, where it is one.
+    pub(super) fn conversation(&self, line: u32, phone: Option<Phone>, user: User) -> Conversation {
+        let Line { hash, tenant, channel, agent, .. } = self.get(line);
+        Conversation::on_line(*hash, [tenant.clone(), channel.clone(), agent.clone()], phone, user)
     }
 
     pub(super) fn get(&self, line: u32) -> &Line {
         &self.lines[line as usize]
     }
 
+    /// The line of a conversation, where one of its conversations is known.
+    pub(super) fn find(&self, conversation: &Conversation) -> Option<u32> {
+        self.heads.find(conversation.line_hash())
+    }
+
     /// The line of a conversation that begins here.
     pub(super) fn hold(&mut self, conversation: &Conversation) -> u32 {
         let hash = conversation.line_hash();
-        let found = self.by_names.find(hash, |&line| self.heads[line as usize].hash == hash);
-        let line = found.copied().unwrap_or_else(|| self.insert(hash, conversation));
-        self.heads[line as usize].sides += 1;
-        line
+        self.heads.hold(hash).unwrap_or_else(|| {
+            let line = self.insert(hash, conversation);
+            self.heads.insert(hash, line);
+            line
+        })
     }
 
     fn insert(&mut self, hash: u64, conversation: &Conversation) -> u32 {
         let [tenant, channel, agent] =
             [conversation.tenant(), conversation.channel(), conversation.agent()].map(Name::clone);
         let tenant_hash = hash_one(&tenant);
-        let line = Line { tenant_hash, tenant, channel, agent, composing: Vec::new(), places: [0; 2] };
+        let line = Line { hash, tenant_hash, tenant, channel, agent, composing: Vec::new(), places: [0; 2] };
         let keys = line.keys();
-        let number = self.lines.vacant_key();
-        self.heads.resize(self.heads.len().max(number + 1), Head::default());
-        self.heads[number] = Head { hash, sides: 0 };
         let number = u32::try_from(self.lines.insert(line)).expect("a shard holds fewer than 2^32 sides");
-        self.by_names.insert_unique(hash, number, |&line| self.heads[line as usize].hash);
         for (which, (index, key)) in self.indexes.iter_mut().zip(keys).enumerate() {
             let lines = index.entry(key).or_default();
             self.lines[number as usize].places[which] = lines.len();
@@ -112,17 +100,9 @@ impl Lines {
     }
 
     /// One of its conversations ends here.
-    pub(super) fn release(&mut self, number: u32) {
-        let head = &mut self.heads[number as usize];
-        head.sides -= 1;
-        if head.sides > 0 {
-            return;
-        }
-        let hash = head.hash;
+    pub(super) fn release(&mut self, conversation: &Conversation) {
+        let Some(number) = self.heads.release(conversation.line_hash()) else { return };
         let line = self.lines.remove(number as usize);
-        if let Ok(found) = self.by_names.find_entry(hash, |&held| held == number) {
-            found.remove();
-        }
         for (which, (index, key)) in self.indexes.iter_mut().zip(line.keys()).enumerate() {
             let Some(lines) = index.get_mut(&key) else { continue };
             let place = line.places[which];
@@ -136,17 +116,29 @@ impl Lines {
     }
 
     /// Adds a side that has leases, and says where it stands.
-    pub(super) fn list(&mut self, line: u32, slot: u32) -> u32 {
+    pub(super) fn list(&mut self, line: u32, side: u32) -> u32 {
         let composing = &mut self.lines[line as usize].composing;
-        composing.push(slot);
+        composing.push(side);
         u32::try_from(composing.len() - 1).expect("a shard holds fewer than 2^32 sides")
     }
 
-    /// Takes out what stands at `place`, and says which slot stands there now instead.
+    /// Takes out what stands at `place`, and says which side stands there now instead.
     pub(super) fn unlist(&mut self, line: u32, place: u32) -> Option<u32> {
         let composing = &mut self.lines[line as usize].composing;
         composing.swap_remove(place as usize);
         composing.get(place as usize).copied()
+    }
+
+    /// The side that stands at `place` is somewhere else now.
+    pub(super) fn relist(&mut self, line: u32, place: u32, side: u32) {
+        self.lines[line as usize].composing[place as usize] = side;
+    }
+
+    /// All sides are somewhere else now.
+    pub(super) fn relist_all(&mut self, now_at: impl Fn(u32) -> u32) {
+        for (_, line) in &mut self.lines {
+            line.composing.iter_mut().for_each(|side| *side = now_at(*side));
+        }
     }
 
     /// Those whose conversations may lie in the scope.
@@ -160,7 +152,7 @@ impl Lines {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.by_names.is_empty() && self.indexes.iter().all(HashMap::is_empty)
+        self.lines.is_empty() && self.heads.is_empty() && self.indexes.iter().all(HashMap::is_empty)
     }
 
     /// Bytes taken by what the lines are called, and by what they are listed by.
@@ -174,10 +166,7 @@ impl Lines {
             index.capacity() * size_of::<(Key, Vec<u32>)>() + lists.sum::<usize>()
         };
         [
-            self.lines.capacity() * size_of::<Line>()
-                + self.heads.capacity() * size_of::<Head>()
-                + self.by_names.allocation_size()
-                + called,
+            self.lines.capacity() * size_of::<Line>() + self.heads.footprint() + called,
             composing.sum::<usize>() + self.indexes.iter().map(index).sum::<usize>(),
         ]
     }

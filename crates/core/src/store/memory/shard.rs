@@ -1,295 +1,178 @@
 //! A shard: its sides, found by hash, listed by agent and by user, and filed under their deadlines.
 
-use hashbrown::HashTable;
-use slab::Slab;
-
-use super::super::wheel::{Mark, Wheel};
+use super::super::wheel::{Filed, Wheel};
 use super::super::{Due, Listing};
 use super::address::{Texts, Who};
 use super::lines::Lines;
-use super::state::{State, States};
-use crate::conversation::{Conversation, Name, Role, Scope, Side, User, hash_one};
+use super::lists::Lists;
+use super::state::States;
+use super::table::{Entry, Number, Table};
+use crate::conversation::{Address, Conversation, Role, Side};
 use crate::lease::SideState;
 use crate::time::Time;
 
 /// How many filings of sides that are gone a shard's wheel may hold beside one for each that is there.
-pub(super) const STALE: usize = 1_024;
+pub(super) const STALE: usize = 256;
+
+/// How many of those that are due are looked for at once.
+const TOGETHER: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Shard {
-    pub(super) entries: Slab<Entry>,
-    by_side: HashTable<u32>,
-    lines: Lines,
-    texts: Texts,
-    states: States,
-    /// Beside each entry, where it stands in the lists.
-    links: Vec<Links>,
-    /// Sides that have, or had, leases and are not in the lists yet: most are over before anybody asks for a list.
-    unlisted: Vec<u32>,
-    /// For each user of whom a side has leases, the first of those sides.
-    by_user: HashTable<u32>,
+    pub(super) sides: Table,
+    pub(super) lines: Lines,
+    pub(super) texts: Texts,
+    pub(super) states: States,
+    pub(super) lists: Lists,
     pub(super) wheel: Wheel,
     pub(super) sequence: u64,
 }
 
-/// A side. There are millions of them, and most of what is asked of one is answered by these 32 bytes.
-pub(super) struct Entry {
-    who: Who,
-    state: State,
-    line: u32,
-    /// What it is filed under in the wheel, where it is: an item of the wheel under another mark is an old one.
-    filed: Option<Mark>,
-}
-
-impl Entry {
-    /// Whether it has leases and is not in the lists.
-    fn is_unlisted(&self, states: &States) -> bool {
-        !self.who.is_listed() && states.has_leases(&self.state)
-    }
-}
-
-/// As [`Conversation::hash`] has it.
-fn hash_of(entry: &Entry, lines: &Lines, texts: &Texts) -> u64 {
-    hash_one((lines.hash(entry.line), texts.address(entry.who)))
-}
-
-/// Where a side that has leases stands among others that have.
-#[derive(Clone, Copy)]
-struct Links {
-    /// Among those of its line.
-    place: u32,
-    /// The sides before and behind it among those of its user.
-    neighbours: [u32; 2],
-}
-
-/// No slot.
-const NONE: u32 = u32::MAX;
-
-const BEFORE: usize = 0;
-const BEHIND: usize = 1;
-
 impl Shard {
+    pub(super) fn one_of(shards: usize, number: usize) -> Self {
+        Self { sides: Table::one_of(shards, number), ..Self::default() }
+    }
+
     pub(super) fn find(&self, conversation: &Conversation, role: Role) -> Option<u32> {
-        let address = conversation.address();
-        let is_it = |&slot: &u32| {
-            let entry = &self.entries[slot as usize];
-            self.texts.is(entry.who, address, role) && self.lines.hash(entry.line) == conversation.line_hash()
-        };
-        self.by_side.find(conversation.hash(), is_it).copied()
-    }
-
-    pub(super) fn state(&self, slot: u32) -> SideState {
-        self.states.unpack(&self.entries[slot as usize].state)
-    }
-
-    pub(super) fn insert(&mut self, side: &Side, state: SideState, deadline: Option<Time>) {
-        let conversation = &side.conversation;
-        let is_composing = !state.leases.is_empty();
-        let entry = Entry {
-            who: self.texts.keep(conversation.address(), side.role),
-            state: self.states.pack(state),
-            line: self.lines.hold(conversation),
-            filed: None,
-        };
-        if self.entries.len() == self.entries.capacity() {
-            // Doubling would leave half of it unused at worst.
-            self.entries.reserve_exact((self.entries.capacity() / 8).max(64));
+        let line = self.lines.find(conversation)?;
+        let number = Number::of(conversation);
+        match conversation.address() {
+            Address::Phone(phone) => {
+                let who = Who::phone(phone, role);
+                self.sides.find(number, |entry| entry.who.is(who) & (entry.line == line))
+            }
+            address => {
+                let is_it = |entry: &Entry| entry.line == line && self.texts.is(entry.who, address, role);
+                self.sides.find(number, |entry| entry.number() == number && is_it(entry))
+            }
         }
-        if self.by_side.len() == self.by_side.capacity() {
+    }
+
+    pub(super) fn state(&self, place: u32) -> SideState {
+        self.states.unpack(self.sides.get(place).state)
+    }
+
+    /// Takes the state of a side that is not known, and says when it must be looked at next.
+    pub(super) fn insert(&mut self, side: &Side, state: &mut SideState) -> Option<Time> {
+        let conversation = &side.conversation;
+        if self.sides.is_full() {
             self.make_room();
         }
-        let slot = u32::try_from(self.entries.insert(entry)).expect("a shard holds fewer than 2^32 sides");
-        let Self { entries, lines, texts, by_side, .. } = self;
-        by_side
-            .insert_unique(conversation.hash(), slot, |&slot| hash_of(&entries[slot as usize], lines, texts));
-        if is_composing {
-            self.list_later(slot);
+        let number = Number::of(conversation);
+        let who = self.texts.keep(conversation.address(), side.role);
+        let line = self.lines.hold(conversation);
+        let packed = self.states.pack(state);
+        let place = self.sides.insert(Entry::new(number, who, line, packed));
+        if self.states.has_leases(packed) {
+            self.list_later(number);
         }
-        self.file(slot, deadline);
+        self.file(place, self.states.deadline(packed))
     }
 
-    /// Makes a larger table. The entries are gone through in the order in which they are kept, which is many times as fast
-    /// as in the order of the table that has become too small.
-    fn make_room(&mut self) {
-        let Self { entries, lines, texts, by_side, .. } = self;
-        *by_side = HashTable::with_capacity((by_side.len() * 3 / 2).max(28));
-        for (slot, entry) in &*entries {
-            by_side.insert_unique(hash_of(entry, lines, texts), slot as u32, |&slot| {
-                hash_of(&entries[slot as usize], lines, texts)
-            });
-        }
-    }
-
-    pub(super) fn replace(&mut self, slot: u32, state: SideState, deadline: Option<Time>) {
-        let is_composing = !state.leases.is_empty();
-        let entry = &mut self.entries[slot as usize];
-        let was_composing = self.states.has_leases(&entry.state);
-        self.states.forget(&entry.state);
-        entry.state = self.states.pack(state);
-        match (was_composing, is_composing) {
-            (false, true) => self.list_later(slot),
-            (true, false) => self.unlist(slot),
+    /// Takes another state of a side that is known, and says when it must be looked at next.
+    pub(super) fn replace(&mut self, place: u32, state: &mut SideState) -> Option<Time> {
+        let entry = self.sides.get_mut(place);
+        let had_leases = self.states.has_leases(entry.state);
+        self.states.forget(entry.state);
+        let packed = self.states.pack(state);
+        entry.state = packed;
+        match (had_leases, self.states.has_leases(packed)) {
+            (false, true) => {
+                let number = entry.number();
+                self.list_later(number);
+            }
+            (true, false) => self.unlist(place),
             _ => {}
         }
-        self.file(slot, deadline);
+        self.file(place, self.states.deadline(packed))
     }
 
-    pub(super) fn remove(&mut self, conversation: &Conversation, slot: u32) {
-        self.unlist(slot);
-        if let Ok(found) = self.by_side.find_entry(conversation.hash(), |&held| held == slot) {
-            found.remove();
+    pub(super) fn remove(&mut self, conversation: &Conversation, place: u32) {
+        self.unlist(place);
+        let (entry, moves) = self.sides.remove(place);
+        for [from, to] in moves {
+            self.relist(from, to);
         }
-        let entry = self.entries.remove(slot as usize);
-        self.states.forget(&entry.state);
+        self.states.forget(entry.state);
         self.texts.forget(entry.who);
-        self.lines.release(entry.line);
+        self.lines.release(conversation);
         // What it was filed under stays in the wheel until its moment, which may be long after.
-        if self.wheel.len() > 2 * self.entries.len() + STALE {
+        if self.wheel.len() > 2 * self.sides.len() + STALE {
             self.refile();
         }
     }
 
-    /// Has the side entered in the lists before the next is made.
-    fn list_later(&mut self, slot: u32) {
-        self.unlisted.push(slot);
-        if self.unlisted.len() > 2 * self.entries.len() + STALE {
-            // Most of them are over.
-            let Self { entries, states, unlisted, .. } = self;
-            let entries = entries.iter().map(|(slot, entry)| (slot as u32, entry));
-            unlisted.clear();
-            unlisted.extend(entries.filter(|(_, entry)| entry.is_unlisted(states)).map(|(slot, _)| slot));
-        }
-    }
-
-    /// Brings the lists up to date.
-    fn list_all(&mut self) {
-        for slot in std::mem::take(&mut self.unlisted) {
-            if self.entries.get(slot as usize).is_some_and(|entry| entry.is_unlisted(&self.states)) {
-                self.list(slot);
+    /// Makes a larger table. The wheel names sides by their numbers, the lists by their places.
+    fn make_room(&mut self) {
+        let mut places = self.lists.places(self.sides.capacity());
+        self.sides.grow(|from, to| {
+            if let Some(place) = places.get_mut(from as usize) {
+                *place = to;
             }
+        });
+        if !places.is_empty() {
+            self.relist_all(&places);
         }
     }
 
-    /// Enters the side in the lists.
-    fn list(&mut self, slot: u32) {
-        let at = slot as usize;
-        self.entries[at].who.set_listed(true);
-        let (line, who) = (self.entries[at].line, self.entries[at].who);
-        let links = Links { place: self.lines.list(line, slot), neighbours: [NONE; 2] };
-        if self.links.len() <= at {
-            self.links.resize(at + 1, links);
+    /// Files the side under its deadline, unless it will come out before that anyway.
+    fn file(&mut self, place: u32, deadline: Option<Time>) -> Option<Time> {
+        let entry = self.sides.get_mut(place);
+        let by = deadline.unwrap_or(Time::MAX);
+        if entry.filed.is_none_or(|filed| by < self.wheel.moment(filed)) {
+            entry.filed = Some(self.wheel.file(by, entry.number().get()));
         }
-        self.links[at] = links;
-        let Self { entries, lines, texts, by_user, links, .. } = self;
-        let (tenant, address) = (lines.get(line).tenant(), texts.address(who));
-        let is_theirs = |&first: &u32| {
-            let first = &entries[first as usize];
-            texts.address(first.who) == address && lines.get(first.line).tenant() == tenant
-        };
-        let hash_of = |line, who| hash_one((lines.get(line).tenant_hash(), texts.address(who)));
-        let hash = hash_of(line, who);
-        match by_user.find(hash, is_theirs).copied() {
-            Some(first) => {
-                let second = std::mem::replace(&mut links[first as usize].neighbours[BEHIND], slot);
-                links[at].neighbours = [first, second];
-                if second != NONE {
-                    links[second as usize].neighbours[BEFORE] = slot;
-                }
-            }
-            None => {
-                let hash_of =
-                    |&first: &u32| hash_of(entries[first as usize].line, entries[first as usize].who);
-                by_user.insert_unique(hash, slot, hash_of);
-            }
-        }
+        deadline
     }
 
-    /// Takes the side out of the lists, where it is in them.
-    fn unlist(&mut self, slot: u32) {
-        let Entry { line, ref mut who, .. } = self.entries[slot as usize];
-        if !who.is_listed() {
-            return;
-        }
-        who.set_listed(false);
-        let who = *who;
-        let Links { place, neighbours: [before, behind] } = self.links[slot as usize];
-        if let Some(moved) = self.lines.unlist(line, place) {
-            self.links[moved as usize].place = place;
-        }
-        if behind != NONE {
-            self.links[behind as usize].neighbours[BEFORE] = before;
-        }
-        if before != NONE {
-            self.links[before as usize].neighbours[BEHIND] = behind;
-            return;
-        }
-        // It was its user's first.
-        let hash = hash_one((self.lines.get(line).tenant_hash(), self.texts.address(who)));
-        if let Ok(mut found) = self.by_user.find_entry(hash, |&first| first == slot) {
-            if behind == NONE {
-                found.remove();
-            } else {
-                *found.get_mut() = behind;
-            }
-        }
-    }
-
-    /// Files the entry under its deadline, unless it will come out before that anyway.
-    fn file(&mut self, slot: u32, deadline: Option<Time>) {
-        let entry = &mut self.entries[slot as usize];
-        let deadline = deadline.unwrap_or(Time::MAX);
-        if entry.filed.is_none_or(|filed| deadline < self.wheel.moment(filed)) {
-            entry.filed = Some(self.wheel.file(deadline, slot));
-        }
-    }
-
-    /// Files every entry anew, and nothing else.
+    /// Files every side anew, and nothing else.
     fn refile(&mut self) {
         self.wheel.clear();
-        for (slot, entry) in &mut self.entries {
-            let deadline = self.states.deadline(&entry.state).unwrap_or(Time::MAX);
-            let slot = u32::try_from(slot).expect("a shard holds fewer than 2^32 sides");
-            entry.filed = Some(self.wheel.file(deadline, slot));
+        for entry in self.sides.iter_mut() {
+            let deadline = self.states.deadline(entry.state).unwrap_or(Time::MAX);
+            entry.filed = Some(self.wheel.file(deadline, entry.number().get()));
         }
     }
 
     pub(super) fn take_due(&mut self, now: Time, limit: usize, due: &mut Due) {
         while due.sides.len() < limit {
-            let Some(filed) = self.wheel.pop(now) else { return };
-            let Some(entry) = self.entries.get_mut(filed.number as usize) else { continue };
-            if entry.filed != Some(filed.mark) {
-                continue;
+            // First all are found, so that memory is waited for once and not for each.
+            let mut found = [None; TOGETHER];
+            let mut count = 0;
+            while count < TOGETHER.min(limit - due.sides.len()) {
+                let Some(filed) = self.wheel.pop(now) else { break };
+                found[count] = Some((filed, self.filed(filed)));
+                count += 1;
             }
-            entry.filed = None;
-            let deadline = self.states.deadline(&entry.state);
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                let side = self.side(filed.number);
-                due.sides.push(side);
-            } else {
-                self.file(filed.number, deadline);
+            if count == 0 {
+                return;
+            }
+            for (filed, place) in found.into_iter().flatten() {
+                self.take(filed, place, now, due);
             }
         }
         due.cut = true;
     }
 
-    pub(super) fn list_scope(&mut self, scope: &Scope, now: Time, limit: usize, listing: &mut Listing) {
-        self.list_all();
-        if let Some(user) = &scope.user {
-            let mut slot = self.first_of(&scope.tenant, user);
-            while slot != NONE && !listing.cut {
-                let entry = &self.entries[slot as usize];
-                if self.lines.get(entry.line).is_in(scope) {
-                    self.list_leases(slot, now, limit, listing);
-                }
-                slot = self.links[slot as usize].neighbours[BEHIND];
-            }
-            return;
-        }
-        for &slot in self.lines.of(scope).flat_map(|line| &line.composing) {
-            if listing.cut {
-                return;
-            }
-            self.list_leases(slot, now, limit, listing);
+    /// Where the side is that is filed so.
+    fn filed(&self, filed: Filed) -> Option<u32> {
+        let number = Number::from_filed(filed.number);
+        self.sides.find(number, |entry| (entry.filed == Some(filed.mark)) & (entry.number() == number))
+    }
+
+    /// Takes a side whose filing has come out, or files it under its deadline.
+    fn take(&mut self, filed: Filed, place: Option<u32>, now: Time, due: &mut Due) {
+        let Some(place) = place else { return };
+        let is_still = self.sides.get(place).filed == Some(filed.mark);
+        // Two may have one number and one mark.
+        let Some(place) = (if is_still { Some(place) } else { self.filed(filed) }) else { return };
+        let entry = self.sides.get_mut(place);
+        entry.filed = None;
+        let deadline = self.states.deadline(entry.state);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            due.sides.push(self.side(place));
+        } else {
+            self.file(place, deadline);
         }
     }
 
@@ -301,57 +184,41 @@ impl Shard {
         listing: &mut Listing,
     ) {
         for role in Role::BOTH {
-            if let Some(slot) = self.find(conversation, role) {
-                self.list_leases(slot, now, limit, listing);
+            if let Some(place) = self.find(conversation, role) {
+                self.list_leases(place, now, limit, listing);
                 match role {
-                    Role::Agent => listing.last_turns.agent = self.state(slot).last_turn(),
-                    Role::User => listing.last_turns.user = self.state(slot).last_turn(),
+                    Role::Agent => listing.last_turns.agent = self.state(place).last_turn(),
+                    Role::User => listing.last_turns.user = self.state(place).last_turn(),
                 }
             }
         }
     }
 
-    /// The first side of the user's that has leases.
-    fn first_of(&self, tenant: &Name, user: &User) -> u32 {
-        let address = user.address();
-        let is_theirs = |&first: &u32| {
-            let first = &self.entries[first as usize];
-            self.texts.address(first.who) == address && self.lines.get(first.line).tenant() == tenant
-        };
-        let hash = hash_one((hash_one(tenant), address));
-        self.by_user.find(hash, is_theirs).copied().unwrap_or(NONE)
-    }
-
-    fn list_leases(&self, slot: u32, now: Time, limit: usize, listing: &mut Listing) {
-        for lease in self.state(slot).leases.iter().filter(|lease| lease.expires_at() > now) {
+    pub(super) fn list_leases(&self, place: u32, now: Time, limit: usize, listing: &mut Listing) {
+        for lease in self.state(place).leases.iter().filter(|lease| lease.expires_at() > now) {
             if listing.leases.len() == limit {
                 listing.cut = true;
                 return;
             }
-            listing.leases.push((self.side(slot), lease.view()));
+            listing.leases.push((self.side(place), lease.view()));
         }
     }
 
-    fn side(&self, slot: u32) -> Side {
-        let entry = &self.entries[slot as usize];
-        Side { conversation: self.conversation(entry), role: entry.who.role() }
-    }
-
-    fn conversation(&self, entry: &Entry) -> Conversation {
-        self.lines.conversation(entry.line, self.texts.user(entry.who))
+    pub(super) fn side(&self, place: u32) -> Side {
+        let entry = self.sides.get(place);
+        let phone = match self.texts.address(entry.who) {
+            Address::Phone(phone) => Some(phone),
+            Address::Text(_) => None,
+        };
+        let conversation = self.lines.conversation(entry.line, phone, self.texts.user(entry.who));
+        Side { conversation, role: entry.who.role() }
     }
 
     /// Bytes taken by the sides, and by what they are listed by.
     pub(super) fn footprint(&self) -> [usize; 2] {
         let [called, listed] = self.lines.footprint();
-        let sides = self.entries.capacity() * size_of::<Option<Entry>>() + self.by_side.allocation_size();
-        [
-            sides + called + self.states.footprint() + self.texts.footprint() + self.wheel.footprint(),
-            self.links.capacity() * size_of::<Links>()
-                + self.unlisted.capacity() * size_of::<u32>()
-                + listed
-                + self.by_user.allocation_size(),
-        ]
+        let kept = self.states.footprint() + self.texts.footprint() + self.wheel.footprint();
+        [self.sides.footprint() + called + kept, listed + self.lists.footprint()]
     }
 }
 
@@ -364,13 +231,9 @@ mod tests {
     use smallvec::smallvec;
 
     use super::*;
+    use crate::conversation::{Scope, User};
     use crate::lease::{Claim, Fence, Lease};
     use crate::signal::Source;
-
-    #[test]
-    fn a_side_takes_32_bytes() {
-        assert_eq!(size_of::<Option<Entry>>(), 32);
-    }
 
     fn side(tenant: usize, agent: usize, user: usize, role: usize) -> Side {
         let user = User::new(["+1", "+14155550123", "visitor"][user % 3]);
@@ -379,34 +242,48 @@ mod tests {
         Side { conversation, role: Role::BOTH[role % 2] }
     }
 
-    /// Nothing; a lease that takes few bytes; one that does not; a fence alone.
-    fn state(kind: usize) -> SideState {
-        let claim = Claim { source: Source::OneShot, until: Time::from_millis(9_000) };
+    /// One lease that takes few bytes.
+    fn ending(until: u64) -> SideState {
+        let claim = Claim { source: Source::OneShot, until: Time::from_millis(until) };
         let lease = Lease {
-            participant: (kind == 2).then(|| "ada".into()),
+            participant: None,
             name: None,
-            started_at: Time::from_millis(1),
+            started_at: Time::ZERO,
             announced_until: claim.until,
             guard: Duration::ZERO,
             turn: None,
             origin: "test".into(),
             claims: smallvec![claim],
         };
+        SideState { leases: smallvec![lease], fence: None }
+    }
+
+    /// Nothing; a lease that takes few bytes; one that does not; a fence alone.
+    fn state(kind: usize) -> SideState {
+        let mut composing = ending(9_000);
         match kind {
-            1 | 2 => SideState { leases: smallvec![lease], fence: None },
+            1 => composing,
+            2 => {
+                composing.leases[0].participant = Some("ada".into());
+                composing
+            }
             3 => SideState { leases: smallvec![], fence: Some(Box::new(Fence::default())) },
             _ => SideState::default(),
         }
     }
 
-    fn put(shard: &mut Shard, side: &Side, state: SideState) {
-        let deadline = state.deadline();
-        match (shard.find(&side.conversation, side.role), state.is_empty()) {
-            (Some(slot), true) => shard.remove(&side.conversation, slot),
-            (Some(slot), false) => shard.replace(slot, state, deadline),
-            (None, true) => {}
-            (None, false) => shard.insert(side, state, deadline),
-        }
+    fn put(shard: &mut Shard, side: &Side, mut state: SideState) {
+        let due = state.deadline();
+        let deadline = match (shard.find(&side.conversation, side.role), state.is_empty()) {
+            (Some(place), true) => {
+                shard.remove(&side.conversation, place);
+                None
+            }
+            (Some(place), false) => shard.replace(place, &mut state),
+            (None, true) => None,
+            (None, false) => shard.insert(side, &mut state),
+        };
+        assert_eq!(deadline, due);
     }
 
     proptest! {
@@ -438,8 +315,42 @@ mod tests {
             for side in model.keys() {
                 put(&mut shard, side, SideState::default());
             }
-            prop_assert!(shard.entries.is_empty() && shard.by_side.is_empty() && shard.by_user.is_empty());
+            prop_assert!(shard.sides.is_empty() && shard.lists.is_empty());
             prop_assert!(shard.lines.is_empty() && shard.states.is_empty() && shard.texts.is_empty());
+        }
+    }
+
+    proptest! {
+        /// The two sides of a conversation have one number, and many have one moment.
+        #[test]
+        fn whatever_moves_everybody_is_due_at_the_moment_and_not_before(
+            steps in prop::collection::vec((0..20_usize, 0..3_usize, 0..2_usize, 0..8_u64, 0..3_u64), 1..300),
+            limit in 1..40_usize,
+        ) {
+            let (mut shard, mut model, mut now) = (Shard::default(), BTreeMap::new(), 0);
+            for (agent, user, role, lasts, wait) in steps {
+                let side = side(0, agent, user, role);
+                let until = now + lasts * 100;
+                let is_over = lasts == 0;
+                put(&mut shard, &side, if is_over { state(0) } else { ending(until) });
+                if is_over { model.remove(&side) } else { model.insert(side, until) };
+                now += wait * 50;
+                let expected: Vec<Side> = model.extract_if(.., |_, until| *until <= now).map(|(side, _)| side).collect();
+                let mut taken = Vec::new();
+                loop {
+                    let mut due = Due::default();
+                    shard.take_due(Time::from_millis(now), limit, &mut due);
+                    prop_assert!(due.sides.len() <= limit && due.cut == (due.sides.len() == limit));
+                    taken.append(&mut due.sides);
+                    if !due.cut {
+                        break;
+                    }
+                }
+                taken.iter().for_each(|side| put(&mut shard, side, state(0)));
+                taken.sort();
+                prop_assert_eq!(taken, expected);
+                prop_assert_eq!(shard.sides.len(), model.len());
+            }
         }
     }
 
@@ -452,7 +363,7 @@ mod tests {
             put(&mut shard, &side(0, 1, 1, 0), state(1));
             put(&mut shard, &side(0, 1, 1, 0), state(0));
         }
-        assert!(shard.unlisted.len() <= STALE + 2, "{}", shard.unlisted.len());
+        assert!(shard.lists.waiting() <= STALE + 2, "{}", shard.lists.waiting());
         let mut listing = Listing::default();
         shard.list_scope(&Scope::tenant("acme"), Time::ZERO, 10, &mut listing);
         assert_eq!(listing.leases.into_iter().map(|(side, _)| side).collect::<Vec<_>>(), [stays]);
@@ -466,8 +377,8 @@ mod tests {
         }
         for agent in 0..5_000 {
             let side = side(0, agent, 1, 0);
-            let slot = shard.find(&side.conversation, side.role).unwrap();
-            assert_eq!(shard.side(slot), side);
+            let place = shard.find(&side.conversation, side.role).unwrap();
+            assert_eq!(shard.side(place), side);
         }
     }
 }
