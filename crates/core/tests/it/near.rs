@@ -34,13 +34,15 @@ impl Audience for Followers {
 
 type Memory = Arc<NodeMemory<Arc<Followers>>>;
 
-/// The memory as a store's feed.
-struct Hearing(Memory);
+/// The memory as a store's feed. Nothing comes through it while the node is behind.
+struct Hearing(Memory, Arc<AtomicBool>);
 
 impl Feed for Hearing {
     fn publish(&self, mut commit: Commit) {
         commit.position.shard = 0;
-        self.0.publish(commit);
+        if !self.1.load(Ordering::Relaxed) {
+            self.0.publish(commit);
+        }
     }
 }
 
@@ -48,6 +50,7 @@ impl Feed for Hearing {
 struct Far {
     store: MemoryStore<Hearing>,
     is_away: Arc<AtomicBool>,
+    is_behind: Arc<AtomicBool>,
     asked: Arc<Mutex<usize>>,
 }
 
@@ -92,6 +95,9 @@ impl Remote for Far {
     fn hears(&self, _shard: usize) -> bool {
         true
     }
+    fn is_behind(&self, _shard: usize) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
+    }
 }
 
 struct Node {
@@ -99,17 +105,18 @@ struct Node {
     memory: Memory,
     followers: Arc<Followers>,
     is_away: Arc<AtomicBool>,
+    is_behind: Arc<AtomicBool>,
     asked: Arc<Mutex<usize>>,
 }
 
 fn node() -> Node {
     let followers = Arc::new(Followers::default());
     let memory = Arc::new(NodeMemory::new(1, 100, followers.clone()));
-    let (is_away, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    let store = MemoryStore::new(100, Hearing(memory.clone()));
-    let far = Far { store, is_away: is_away.clone(), asked: Arc::clone(&asked) };
+    let (is_away, is_behind, asked) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<Mutex<usize>>)>::default();
+    let store = MemoryStore::new(100, Hearing(memory.clone(), is_behind.clone()));
+    let far = Far { store, is_away: is_away.clone(), is_behind: is_behind.clone(), asked: asked.clone() };
     let near = NearStore::new(far, memory.clone(), Policy::default(), WhenAway::Serve);
-    Node { engine: Engine::new(near, Policy::default()), memory, followers, is_away, asked }
+    Node { engine: Engine::new(near, Policy::default()), memory, followers, is_away, is_behind, asked }
 }
 
 /// Nothing here waits.
@@ -210,6 +217,17 @@ fn what_was_promised_alone_is_brought_when_the_store_is_back() {
     node.go_away(false);
     node.sweep(5_000);
     assert_eq!(node.stored(5_000), [12_500]);
+}
+
+#[test]
+fn what_was_not_told_yet_begins_when_more_of_it_is_decided_alone() {
+    let node = node();
+    node.is_behind.store(true, Ordering::Relaxed);
+    node.type_for(8, 0);
+    assert_eq!(node.told(), [], "news of others before it are missing");
+    node.go_away(true);
+    assert!(node.type_for(8, 7_000).is_local);
+    assert_eq!(node.told(), [ChangeKind::Started]);
 }
 
 #[test]
