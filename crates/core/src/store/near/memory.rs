@@ -296,8 +296,8 @@ impl<A: Audience> NodeMemory<A> {
                 return vouch(entry, outcome);
             }
             if let Some(aside) = &mut entry.aside {
-                aside.base = next;
-                return;
+                aside.learn(next, &mut entry.state, now);
+                return vouch(entry, outcome);
             }
             entry.is_exact = followed.hears && is_certain;
             entry.may_be_untold = !entry.is_exact || followed.is_behind;
