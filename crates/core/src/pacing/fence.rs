@@ -20,6 +20,9 @@ pub(super) struct Fence {
     raised_at: Time,
     /// Leases that began before this are over.
     passed: Time,
+    /// When the last message passed that the leases' own news told of, and when they did.
+    told: Time,
+    heard_at: Time,
 }
 
 impl Fence {
@@ -42,7 +45,8 @@ impl Fence {
 
     /// The leases' own news say that a message ended one at `at`. News come in order, so what begins from here on
     /// began after the message, even if in the same millisecond.
-    pub(super) fn pass_in_order(&mut self, at: Time) {
+    pub(super) fn pass_in_order(&mut self, at: Time, now: Time) {
+        (self.told, self.heard_at) = (self.told.max(at), now);
         let is_same = self.passed == at + Duration::from_millis(1);
         self.passed = if is_same { at } else { self.passed.max(at) };
     }
@@ -50,6 +54,12 @@ impl Fence {
     /// Whether a lease that began at `since` is over because a message passed.
     pub(super) fn ended(&self, since: Time) -> bool {
         since < self.passed
+    }
+
+    /// From when on a lease counts that began at `since`, and that lives by an answer to what was asked at `asked`: what
+    /// the news had told by then of messages, it has outlived.
+    pub(super) fn outlived(&self, since: Time, asked: Time) -> Time {
+        if self.heard_at <= asked { since.max(self.told) } else { since }
     }
 
     /// Whether a message on its way keeps calls from starting, for a lease that began at `since`.

@@ -27,6 +27,12 @@ impl Stream {
         true
     }
 
+    /// A listing, asked for at `asked`, says that a lease that began at `since` lives until `until`. It may have begun before
+    /// messages that the news had told of by then, and is no straggler. Otherwise as [`Self::begin`].
+    pub fn resume(&mut self, profile: &Profile, since: Time, until: Time, asked: Time, now: Time) -> bool {
+        self.begin(profile, self.fence.outlived(since, asked), until, now)
+    }
+
     /// Another node told of the side until now. Its lease, if one lives, began and ends at these moments. Before its
     /// last call that node noted that dots show until `shown_until`, if it noted anything.
     pub fn adopt(
@@ -79,7 +85,7 @@ impl Stream {
         self.settle(profile, now);
         let is_past = self.lease.as_ref().is_some_and(|live| live.since > at);
         if reason == StopReason::Sent {
-            self.fence.pass_in_order(at);
+            self.fence.pass_in_order(at, now);
         }
         if is_past {
             return;

@@ -166,6 +166,32 @@ fn that_a_lease_lasts_longer_may_be_heard_when_it_seems_to_be_over() {
 }
 
 #[test]
+fn who_types_past_the_message_of_another_begins_again_where_a_listing_shows_them() {
+    let lapsed = || {
+        let mut line = Line::typing(with_stop(), 60_000);
+        line.end(StopReason::Sent, 1_000);
+        assert!(line.begin(1_000, 5_000, 1_000), "they began at 0, and go on");
+        assert_eq!(line.start(1_000), Verb::Type);
+        line.answer(Verdict::Accepted, 1_100);
+        assert_eq!(line.start(5_000), Verb::Stop, "that it lasts longer was not heard");
+        line.answer(Verdict::Accepted, 5_100);
+        line
+    };
+    let resume = |line: &mut Line, asked: u64| {
+        line.stream.resume(&line.profile, ms(0), ms(60_000), ms(asked), ms(6_000))
+    };
+    let mut line = lapsed();
+    assert!(!resume(&mut line, 900), "the listing may be older than the message");
+    assert!(resume(&mut line, 5_500));
+    assert_eq!(line.start(6_000), Verb::Type);
+
+    let mut sent = lapsed();
+    sent.stream.before_message(ms(5_200));
+    sent.stream.after_message(&sent.profile, true, ms(5_300));
+    assert!(!resume(&mut sent, 5_500), "of this message the store may not know");
+}
+
+#[test]
 fn nothing_is_stopped_that_does_not_show() {
     let mut refused = Line::new(with_stop());
     refused.begin(0, 600_000, 0);
