@@ -259,6 +259,16 @@ fn what_was_not_told_yet_begins_when_more_of_it_is_decided_alone() {
 }
 
 #[test]
+fn what_was_not_told_yet_begins_before_it_ends_alone() {
+    let node = node();
+    node.is_behind.store(true, Ordering::Relaxed);
+    node.type_for(8, 0);
+    node.go_away(true);
+    assert!(node.say(Signal::Sent, 1_000).is_local);
+    assert_eq!(node.told(), [ChangeKind::Started, ChangeKind::Stopped(StopReason::Sent)]);
+}
+
+#[test]
 fn what_an_answer_promises_that_comes_after_something_was_decided_alone_does_not_lapse_here() {
     let node = node();
     node.type_for(4, 0);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::aside::Aside;
 use super::ended::{Ended, ended_by};
-use super::entry::{Entry, amends, begin_what_goes_on};
+use super::entry::{Entry, amends};
 use super::extension::{Extensions, between, forget_told};
 use super::table::{Difference, Table};
 use crate::conversation::{Name, Side};
@@ -348,7 +348,7 @@ impl<A: Audience> NodeMemory<A> {
             }
             vouch(entry, &outcome);
             if entry.may_be_untold {
-                begin_what_goes_on(&mut changes);
+                entry.mend(&mut changes);
             }
         });
         self.publish_here(shard, side, changes, deadline);
