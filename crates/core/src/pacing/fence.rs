@@ -13,6 +13,9 @@ const MESSAGE_LIMIT: Duration = Duration::from_secs(30);
 /// How long after a message the start of an earlier lease may still come in.
 const MEMORY: Duration = Duration::from_secs(10);
 
+/// Clocks of different nodes are this far apart at most, as news show.
+const APART: Duration = Duration::from_secs(1);
+
 /// The messages of one side: those on their way, and the last that passed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fence {
@@ -54,6 +57,12 @@ impl Fence {
     /// Whether a lease that began at `since` is over because a message passed.
     pub(super) fn ended(&self, since: Time) -> bool {
         since < self.passed
+    }
+
+    /// From when on a lease counts whose beginning, at `since` by the clock of the node where it began, is told now: news
+    /// come in order, so it began after the last message that they told of, unless clocks cannot be that far apart.
+    pub(super) fn in_order(&self, since: Time) -> Time {
+        if since + APART < self.told { since } else { since.max(self.told) }
     }
 
     /// From when on a lease counts that began at `since`, and that lives by an answer to what was asked at `asked`: what

@@ -192,6 +192,24 @@ fn who_types_past_the_message_of_another_begins_again_where_a_listing_shows_them
 }
 
 #[test]
+fn what_is_told_after_a_message_began_after_it_whatever_the_clocks_say() {
+    let sent = || {
+        let mut line = Line::new(with_stop());
+        line.end(StopReason::Sent, 10_000);
+        line
+    };
+    let mut line = sent();
+    assert!(line.begin(9_700, 60_000, 10_010), "at a node whose clock is behind");
+    assert_eq!(line.start(10_010), Verb::Type);
+    assert!(!sent().begin(8_900, 60_000, 10_010), "no clock is that far behind");
+
+    let mut carried = Line::new(with_stop());
+    carried.stream.before_message(ms(9_900));
+    carried.stream.after_message(&carried.profile, true, ms(10_000));
+    assert!(!carried.begin(9_700, 60_000, 10_010), "of this message the news have not told");
+}
+
+#[test]
 fn nothing_is_stopped_that_does_not_show() {
     let mut refused = Line::new(with_stop());
     refused.begin(0, 600_000, 0);
