@@ -168,7 +168,12 @@ impl Composer {
                 let promise = Promise { by: gateway.id, spoken, until: spoken + left, is_alone, is_of_hold };
                 world.check(|checks, plan, _| checks.promises.give(&key, promise, plan));
             }
-            Act::Send => world.check(|checks, _, _| checks.messages.sent(&key, turn, spoken)),
+            Act::Send => {
+                if matches!(outcome.verdict, Verdict::Ignored(_)) {
+                    self.provider.note_unheard(&key.0, spoken);
+                }
+                world.check(|checks, _, _| checks.messages.sent(&key, turn, spoken));
+            }
             Act::Release => self.hold = None,
             _ => {}
         }

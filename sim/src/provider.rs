@@ -27,6 +27,8 @@ struct Crossing {
     message: u64,
     call: u64,
     blurred_until: u64,
+    /// Until when dots may be off that a message took away of which nobody else heard.
+    unheard_until: u64,
 }
 
 pub(crate) struct Provider {
@@ -74,6 +76,16 @@ impl Provider {
     /// Whether a message crossed a call of which dots may still show.
     pub(crate) fn is_blurred(&self, side: &Side) -> bool {
         lock(&self.crossings).get(side).is_some_and(|crossing| self.world.now() < crossing.blurred_until)
+    }
+
+    /// Nothing was committed of the message that was sent then: its composer had no lease.
+    pub(crate) fn note_unheard(&self, side: &Side, sent: u64) {
+        lock(&self.crossings).entry(side.clone()).or_default().unheard_until = sent + BLURS;
+    }
+
+    /// Whether dots may be off that whoever tells of the side takes for shown.
+    pub(crate) fn is_misjudged(&self, side: &Side) -> bool {
+        lock(&self.crossings).get(side).is_some_and(|crossing| self.world.now() < crossing.unheard_until)
     }
 
     fn cross(&self, side: &Side, note: impl FnOnce(&mut Crossing, u64)) {

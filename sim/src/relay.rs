@@ -51,6 +51,15 @@ struct State {
     leaves: bool,
 }
 
+/// What was found of some groups; with notes of what was told, where they were another's.
+struct Looked {
+    groups: Groups,
+    listing: Listing,
+    notes: Option<Vec<(Shown, u64)>>,
+    asked: Time,
+    is_firm: bool,
+}
+
 pub(crate) struct Relay {
     id: NodeId,
     around: Around,
@@ -227,10 +236,12 @@ async fn look(gateway: &Arc<Gateway>, groups: Groups, adopts: bool) {
         true => relay.around.registry.notes(gateway.id, groups).await,
         false => Some(Vec::new()),
     };
+    let asked = gateway.now();
     let listing = gateway.list(&Scope::tenant(TENANT)).await;
     let is_firm = is_heard && listing.failed.is_none() && notes.is_some();
     if notes.is_some() {
-        lock(&relay.state).take(groups, listing, notes.filter(|_| adopts), is_firm, gateway.now());
+        let looked = Looked { groups, listing, notes: notes.filter(|_| adopts), asked, is_firm };
+        lock(&relay.state).take(looked, gateway.now());
     }
     if !is_firm {
         gateway.world.executor.sleep(100).await;
@@ -309,15 +320,9 @@ impl State {
         self.as_of.get(&Groups::of_shard(position.shard)).is_some_and(|as_of| as_of.includes(position))
     }
 
-    /// Takes what was listed of some groups for all that lives there; with notes of what was told, where they were another's.
-    fn take(
-        &mut self,
-        groups: Groups,
-        listing: Listing,
-        notes: Option<Vec<(Shown, u64)>>,
-        is_firm: bool,
-        now: Time,
-    ) {
+    /// Takes what was listed of some groups for all that lives there.
+    fn take(&mut self, looked: Looked, now: Time) {
+        let Looked { groups, listing, notes, asked, is_firm } = looked;
         let adopts = notes.is_some();
         self.strange = self.strange.without(groups);
         let mut there: BTreeMap<Side, Leases> = BTreeMap::new();
@@ -348,7 +353,7 @@ impl State {
                 }
                 match latest {
                     Some((until, since)) => {
-                        self.pacer.begin(upstream, &side, since, until, now);
+                        self.pacer.resume(upstream, &side, since, until, asked, now);
                         self.pacer.extend(upstream, &side, until, now);
                     }
                     None => self.pacer.end(upstream, &side, StopReason::Revoked, now, now),

@@ -204,8 +204,10 @@ impl Run {
             }
             for upstream in 0..UPSTREAMS {
                 let lives = state.leases.iter().any(|lease| lease.expires_at() > now);
-                let shows =
-                    self.around.provider.shows(upstream, &side) || self.around.provider.is_blurred(&side);
+                let provider = &self.around.provider;
+                let shows = provider.shows(upstream, &side)
+                    || provider.is_blurred(&side)
+                    || provider.is_misjudged(&side);
                 let sight = Sight { upstream, side: side.clone(), lives, shows };
                 self.world.check(|checks, plan, at| {
                     let found = checks.gaps.look(&sight, plan, at);

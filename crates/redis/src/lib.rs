@@ -185,6 +185,10 @@ impl<A: Audience + 'static> Remote for RedisStore<A> {
     fn hears(&self, shard: usize) -> bool {
         self.node.wanted.hears(shard)
     }
+
+    fn is_behind(&self, shard: usize) -> bool {
+        self.node.shards[shard].order().is_behind()
+    }
 }
 
 impl<A: Audience + 'static> Store for RedisStore<A> {

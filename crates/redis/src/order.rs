@@ -59,6 +59,8 @@ pub(crate) enum Order {
 
 pub(crate) struct Following {
     reached: Reached,
+    /// All up to here is committed, as answers to this node say.
+    answered: u64,
     /// Own commits wait for those before them.
     own: BTreeMap<u64, Commit>,
     late: Option<(u64, Duration)>,
@@ -86,8 +88,8 @@ impl Order {
         if let Some(before) = before {
             audience.lost(shard, before.loss(reached.sequence));
         }
-        let mut following =
-            Following { reached, own: BTreeMap::new(), late: None, is_asking: false, held: Vec::new() };
+        let (answered, own, held) = (reached.sequence, BTreeMap::new(), Vec::new());
+        let mut following = Following { reached, answered, own, late: None, is_asking: false, held };
         for message in heard {
             following.hear(shard, message, Some(shift), audience);
         }
@@ -121,6 +123,18 @@ impl Order {
         if let Self::Following(following) = self {
             following.answered(shard, audience);
         }
+    }
+
+    /// This node has committed something that nobody is told, behind all up to `sequence`.
+    pub(crate) fn note_answer(&mut self, sequence: u64) {
+        if let Self::Following(following) = self {
+            following.answered = following.answered.max(sequence);
+        }
+    }
+
+    /// Whether more was committed, as answers to this node say, than was told.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self, Self::Following(following) if following.reached.sequence < following.answered)
     }
 
     /// This node has committed something that was published.
@@ -173,6 +187,7 @@ impl Following {
 
     fn tell_own<A: Audience>(&mut self, commit: Commit, audience: &A) {
         let Position { shard, sequence } = commit.position;
+        self.answered = self.answered.max(sequence);
         if sequence > self.reached.sequence {
             self.own.insert(sequence, commit);
         }

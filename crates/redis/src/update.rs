@@ -106,6 +106,7 @@ impl<A: Audience> Node<A> {
                     if is_told {
                         shard.order().tell_own(commit, &self.audience);
                     } else {
+                        shard.order().note_answer(sequence);
                         self.audience.publish(commit);
                     }
                     return Ok(outcome);

@@ -1,8 +1,11 @@
 //! No dark gap: while a lease lives, an upstream's dots are not off for longer than it takes to adopt a side (2 s) and to
 //! call twice. Where a node died, what it had claimed to tell comes as much later as a claim lasts, and a poll.
 //!
-//! Excused where the store, the feed or the provider failed in the last eight seconds, where a clock jumped, and for as long as dots
-//! would show after a message that crossed a call: only who carries it knows which of them came first.
+//! Excused where the store, the feed or the provider failed in the last eight seconds, where a clock jumped, and for as
+//! long as dots would show after a message that crossed a call: only who carries it knows which of them came first. Just
+//! as long after a message whose composer had no lease, while another one types on: it ends nothing, so nothing is
+//! committed of it, and who tells the upstream does not hear that it took the dots away. They come back when they are
+//! to be refreshed.
 
 use std::collections::BTreeMap;
 

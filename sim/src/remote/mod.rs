@@ -209,6 +209,7 @@ impl Node {
                     if is_told {
                         lock(&shard.order).tell_own(commit, &*self.audience);
                     } else {
+                        lock(&shard.order).note_answer(sequence);
                         self.audience.publish(commit);
                     }
                     return Ok(outcome);
@@ -387,6 +388,10 @@ impl Remote for SimRemote {
 
     fn hears(&self, shard: usize) -> bool {
         lock(&self.0.shards[shard].order).is_following()
+    }
+
+    fn is_behind(&self, shard: usize) -> bool {
+        lock(&self.0.shards[shard].order).is_behind()
     }
 }
 

@@ -22,8 +22,9 @@ pub(super) enum Order {
     Deaf,
     /// Subscribed: what is heard is kept until it is known where it begins.
     Beginning { was_followed: bool, heard: Vec<(u64, News)> },
-    /// All up to here was told. Own commits wait for those before them.
-    Following { told: u64, own: BTreeMap<u64, Commit>, late: Option<(u64, u64)> },
+    /// All up to `told` was told, and all up to `answered` is committed, as answers to this node say. Own commits wait
+    /// for those before them.
+    Following { told: u64, answered: u64, own: BTreeMap<u64, Commit>, late: Option<(u64, u64)> },
 }
 
 /// Who is told, and how.
@@ -45,7 +46,7 @@ impl Order {
 
     pub(super) fn follow<A: Audience>(&mut self, told: u64, loss: Loss, teller: &Teller<'_, A>) {
         let Self::Beginning { was_followed, heard } = std::mem::take(self) else { return };
-        *self = Self::Following { told, own: BTreeMap::new(), late: None };
+        *self = Self::Following { told, answered: told, own: BTreeMap::new(), late: None };
         if was_followed {
             teller.audience.lost(teller.shard, loss);
         }
@@ -62,7 +63,19 @@ impl Order {
         }
     }
 
+    /// What was committed that nobody is told stands behind all up to `sequence`.
+    pub(super) fn note_answer(&mut self, sequence: u64) {
+        if let Self::Following { answered, .. } = self {
+            *answered = sequence.max(*answered);
+        }
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        matches!(self, Self::Following { told, answered, .. } if told < answered)
+    }
+
     pub(super) fn tell_own<A: Audience>(&mut self, commit: Commit, audience: &A) {
+        self.note_answer(commit.position.sequence);
         let Self::Following { told, own, .. } = self else { return audience.publish(commit) };
         if commit.position.sequence <= *told {
             return;

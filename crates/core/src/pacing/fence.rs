@@ -13,6 +13,9 @@ const MESSAGE_LIMIT: Duration = Duration::from_secs(30);
 /// How long after a message the start of an earlier lease may still come in.
 const MEMORY: Duration = Duration::from_secs(10);
 
+/// Clocks of different nodes are this far apart at most, as news show.
+const APART: Duration = Duration::from_secs(1);
+
 /// The messages of one side: those on their way, and the last that passed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fence {
@@ -20,6 +23,9 @@ pub(super) struct Fence {
     raised_at: Time,
     /// Leases that began before this are over.
     passed: Time,
+    /// When the last message passed that the leases' own news told of, and when they did.
+    told: Time,
+    heard_at: Time,
 }
 
 impl Fence {
@@ -42,7 +48,8 @@ impl Fence {
 
     /// The leases' own news say that a message ended one at `at`. News come in order, so what begins from here on
     /// began after the message, even if in the same millisecond.
-    pub(super) fn pass_in_order(&mut self, at: Time) {
+    pub(super) fn pass_in_order(&mut self, at: Time, now: Time) {
+        (self.told, self.heard_at) = (self.told.max(at), now);
         let is_same = self.passed == at + Duration::from_millis(1);
         self.passed = if is_same { at } else { self.passed.max(at) };
     }
@@ -50,6 +57,18 @@ impl Fence {
     /// Whether a lease that began at `since` is over because a message passed.
     pub(super) fn ended(&self, since: Time) -> bool {
         since < self.passed
+    }
+
+    /// From when on a lease counts whose beginning, at `since` by the clock of the node where it began, is told now: news
+    /// come in order, so it began after the last message that they told of, unless clocks cannot be that far apart.
+    pub(super) fn in_order(&self, since: Time) -> Time {
+        if since + APART < self.told { since } else { since.max(self.told) }
+    }
+
+    /// From when on a lease counts that began at `since`, and that lives by an answer to what was asked at `asked`: what
+    /// the news had told by then of messages, it has outlived.
+    pub(super) fn outlived(&self, since: Time, asked: Time) -> Time {
+        if self.heard_at <= asked { since.max(self.told) } else { since }
     }
 
     /// Whether a message on its way keeps calls from starting, for a lease that began at `since`.

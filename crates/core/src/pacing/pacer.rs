@@ -101,9 +101,33 @@ impl Pacer {
     /// A lease on this side that began at `since` lives until `until`; of several on the side, the latest. To be said
     /// again where one lives on after the message of another composer took the dots away, with the message's time.
     pub fn begin(&mut self, upstream: UpstreamId, side: &Side, since: Time, until: Time, now: Time) {
+        self.start(upstream, side, now, |stream, profile| stream.begin(profile, since, until, now));
+    }
+
+    /// A listing, asked for at `asked`, says that a lease on this side that began at `since` lives until `until`: also past
+    /// messages of other composers that the news had told of by then.
+    pub fn resume(
+        &mut self,
+        upstream: UpstreamId,
+        side: &Side,
+        since: Time,
+        until: Time,
+        asked: Time,
+        now: Time,
+    ) {
+        self.start(upstream, side, now, |stream, profile| stream.resume(profile, since, until, asked, now));
+    }
+
+    fn start(
+        &mut self,
+        upstream: UpstreamId,
+        side: &Side,
+        now: Time,
+        begin: impl FnOnce(&mut Stream, &Profile) -> bool,
+    ) {
         let Some(at) = self.open(upstream, side) else { return };
         let Upstream { profile, counters, .. } = &mut self.upstreams[upstream.0];
-        if !self.streams[at].stream.begin(profile, since, until, now) {
+        if !begin(&mut self.streams[at].stream, profile) {
             counters.count_drop(Dropped::Coalesced);
         }
         self.file(at, now);

@@ -25,6 +25,10 @@ pub trait Remote: Store {
 
     /// Whether all that is committed in the shard is heard just now, as far as can be known.
     fn hears(&self, shard: usize) -> bool;
+
+    /// Whether answers to this node have shown more of the shard than was told here so far: what others committed before
+    /// is still on its way, or missing.
+    fn is_behind(&self, shard: usize) -> bool;
 }
 
 /// Who listens on a node: the feed, and what only a shared store has to say. It is called in the order of each shard's

@@ -1,5 +1,6 @@
 //! What a node remembers of a shared store: what it answers by itself, keeps back, decides alone and brings afterwards.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,13 +35,15 @@ impl Audience for Followers {
 
 type Memory = Arc<NodeMemory<Arc<Followers>>>;
 
-/// The memory as a store's feed.
-struct Hearing(Memory);
+/// The memory as a store's feed. Nothing comes through it while the node is behind.
+struct Hearing(Memory, Arc<AtomicBool>);
 
 impl Feed for Hearing {
     fn publish(&self, mut commit: Commit) {
         commit.position.shard = 0;
-        self.0.publish(commit);
+        if !self.1.load(Ordering::Relaxed) {
+            self.0.publish(commit);
+        }
     }
 }
 
@@ -48,6 +51,8 @@ impl Feed for Hearing {
 struct Far {
     store: MemoryStore<Hearing>,
     is_away: Arc<AtomicBool>,
+    is_behind: Arc<AtomicBool>,
+    is_slow: Arc<AtomicBool>,
     asked: Arc<Mutex<usize>>,
 }
 
@@ -62,7 +67,14 @@ impl Store for Far {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable);
         }
-        self.store.update(side, now, decide).await
+        let result = self.store.update(side, now, decide).await;
+        if self.is_slow.swap(false, Ordering::Relaxed) {
+            // The answer is on its way.
+            let mut is_there = false;
+            poll_fn(|_| if std::mem::replace(&mut is_there, true) { Poll::Ready(()) } else { Poll::Pending })
+                .await;
+        }
+        result
     }
 
     async fn due(&self, now: Time, limit: usize) -> Due {
@@ -92,6 +104,9 @@ impl Remote for Far {
     fn hears(&self, _shard: usize) -> bool {
         true
     }
+    fn is_behind(&self, _shard: usize) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
+    }
 }
 
 struct Node {
@@ -99,17 +114,34 @@ struct Node {
     memory: Memory,
     followers: Arc<Followers>,
     is_away: Arc<AtomicBool>,
+    is_behind: Arc<AtomicBool>,
+    is_slow: Arc<AtomicBool>,
     asked: Arc<Mutex<usize>>,
 }
 
 fn node() -> Node {
     let followers = Arc::new(Followers::default());
     let memory = Arc::new(NodeMemory::new(1, 100, followers.clone()));
-    let (is_away, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    let store = MemoryStore::new(100, Hearing(memory.clone()));
-    let far = Far { store, is_away: is_away.clone(), asked: Arc::clone(&asked) };
+    let [is_away, is_behind, is_slow] = <[Arc<AtomicBool>; 3]>::default();
+    let asked = Arc::<Mutex<usize>>::default();
+    let store = MemoryStore::new(100, Hearing(memory.clone(), is_behind.clone()));
+    let far = Far {
+        store,
+        is_away: is_away.clone(),
+        is_behind: is_behind.clone(),
+        is_slow: is_slow.clone(),
+        asked: asked.clone(),
+    };
     let near = NearStore::new(far, memory.clone(), Policy::default(), WhenAway::Serve);
-    Node { engine: Engine::new(near, Policy::default()), memory, followers, is_away, asked }
+    Node {
+        engine: Engine::new(near, Policy::default()),
+        memory,
+        followers,
+        is_away,
+        is_behind,
+        is_slow,
+        asked,
+    }
 }
 
 /// Nothing here waits.
@@ -129,15 +161,18 @@ fn side() -> Side {
     Side { conversation, role: Role::Agent }
 }
 
+fn utterance(signal: Signal, source: Source) -> Utterance {
+    let (origin, marks) = ("http".into(), Marks::default());
+    Utterance { participant: None, name: None, signal, source, origin, marks }
+}
+
 impl Node {
     fn say(&self, signal: Signal, now: u64) -> Outcome {
         self.say_from(signal, Source::OneShot, now)
     }
 
     fn say_from(&self, signal: Signal, source: Source, now: u64) -> Outcome {
-        let (origin, marks) = ("http".into(), Marks::default());
-        let said = Utterance { participant: None, name: None, signal, source, origin, marks };
-        now_or_never(self.engine.say(&side(), said, at(now))).unwrap()
+        now_or_never(self.engine.say(&side(), utterance(signal, source), at(now))).unwrap()
     }
 
     fn type_for(&self, seconds: u64, now: u64) -> Outcome {
@@ -210,6 +245,47 @@ fn what_was_promised_alone_is_brought_when_the_store_is_back() {
     node.go_away(false);
     node.sweep(5_000);
     assert_eq!(node.stored(5_000), [12_500]);
+}
+
+#[test]
+fn what_was_not_told_yet_begins_when_more_of_it_is_decided_alone() {
+    let node = node();
+    node.is_behind.store(true, Ordering::Relaxed);
+    node.type_for(8, 0);
+    assert_eq!(node.told(), [], "news of others before it are missing");
+    node.go_away(true);
+    assert!(node.type_for(8, 7_000).is_local);
+    assert_eq!(node.told(), [ChangeKind::Started]);
+}
+
+#[test]
+fn what_was_not_told_yet_begins_before_it_ends_alone() {
+    let node = node();
+    node.is_behind.store(true, Ordering::Relaxed);
+    node.type_for(8, 0);
+    node.go_away(true);
+    assert!(node.say(Signal::Sent, 1_000).is_local);
+    assert_eq!(node.told(), [ChangeKind::Started, ChangeKind::Stopped(StopReason::Sent)]);
+}
+
+#[test]
+fn what_an_answer_promises_that_comes_after_something_was_decided_alone_does_not_lapse_here() {
+    let node = node();
+    node.type_for(4, 0);
+    node.is_slow.store(true, Ordering::Relaxed);
+    let said = utterance(Signal::Composing { ttl: Duration::from_secs(20) }, Source::OneShot);
+    let side = side();
+    let mut asked = pin!(node.engine.say(&side, said, at(3_500)));
+    assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    node.go_away(true);
+    assert!(node.type_for(2, 3_600).is_local);
+    assert_eq!(now_or_never(asked).unwrap().verdict, Verdict::Extended);
+    node.told();
+    node.sweep(6_000);
+    assert_eq!((node.told(), node.listed(6_000)), (vec![], vec![23_500]));
+    node.go_away(false);
+    node.sweep(7_000);
+    assert_eq!((node.stored(7_000), node.listed(7_000)), (vec![23_500], vec![23_500]));
 }
 
 #[test]

@@ -165,10 +165,21 @@ fn an_own_commit_waits_for_those_before_it() {
     let told = Told::default();
     let mut order = following(&told);
     order.tell_own(own(13), &told);
-    assert_eq!(told.take(), []);
+    assert_eq!((told.take(), order.is_behind()), (vec![], true));
     hear(&mut order, 11, &told);
     hear(&mut order, 12, &told);
     assert_eq!(told.take(), [At(11, HEARD), At(12, HEARD), At(13, OWN)]);
+    assert!(!order.is_behind());
+}
+
+#[test]
+fn what_nobody_is_told_shows_what_is_not_heard_yet() {
+    let told = Told::default();
+    let mut order = following(&told);
+    order.note_answer(11);
+    assert!(order.is_behind());
+    hear(&mut order, 11, &told);
+    assert!(!order.is_behind());
 }
 
 #[test]

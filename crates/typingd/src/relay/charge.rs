@@ -165,6 +165,7 @@ impl Relay {
         let told_of = |upstream: &Name, side: &Side| told.get(&(upstream.clone(), side.clone())).copied();
         let mut found: BTreeMap<Side, Vec<LeaseView>> =
             told.keys().map(|(_, side)| (side.clone(), Vec::new())).collect();
+        let mut asked = self.clock.now();
         for tenant in self.routes.load_full().tenants() {
             let listing = engine.leases(&Scope::tenant(tenant.clone()), self.clock.now(), usize::MAX).await;
             listing.failed.map_or(Ok(()), Err)?;
@@ -179,7 +180,7 @@ impl Relay {
                 let (mut state, now) = (self.lock(), self.clock.now());
                 // It may have been given back meanwhile, and it may be known better by now.
                 if state.charge.has(sides.shard_of(&side)) && !state.charge.touched.contains(&side) {
-                    state.adopt(&self.routes.load(), &side, &leases, told_of, now);
+                    state.adopt(&self.routes.load(), &side, &leases, told_of, asked, now);
                 }
             }
             let touched = {
@@ -191,6 +192,7 @@ impl Relay {
                 }
                 touched
             };
+            asked = self.clock.now();
             for side in touched {
                 let leases = leases_of(engine, &side, self.clock.now()).await?;
                 found.insert(side, leases);

@@ -119,11 +119,13 @@ impl Relay {
             sides.extend(listing.leases.into_iter().map(|(side, _)| side));
         }
         for side in sides.into_iter().filter(|side| is_meant(side)) {
-            let mut leases = leases_of(engine, &side, self.clock.now()).await?;
+            let mut asked = self.clock.now();
+            let mut leases = leases_of(engine, &side, asked).await?;
             loop {
-                self.lock().take_over(&self.routes.load(), &side, &leases, self.clock.now());
+                self.lock().take_over(&self.routes.load(), &side, &leases, asked, self.clock.now());
                 // A commit that came between the listing and the lock has been overwritten: then this shows another.
-                let again = leases_of(engine, &side, self.clock.now()).await?;
+                asked = self.clock.now();
+                let again = leases_of(engine, &side, asked).await?;
                 if again == leases {
                     break;
                 }

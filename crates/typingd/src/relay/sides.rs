@@ -98,9 +98,9 @@ impl Leases {
         words
     }
 
-    /// What an upstream of this provider has to hear that knows nothing of the side.
-    pub(super) fn anew(&self, provider: &str) -> Option<Word> {
-        self.latest(provider).map(|(until, since)| Word::Begin { since, until })
+    /// Since when and until when somebody types, for an upstream of this provider that knows nothing of the side.
+    pub(super) fn anew(&self, provider: &str) -> Option<(Time, Time)> {
+        self.latest(provider).map(|(until, since)| (since, until))
     }
 
     /// When the latest of them ends that an upstream of this provider is told of.

@@ -156,15 +156,24 @@ impl State {
         }
     }
 
-    /// Takes what lives on a side in place of what was known: for every account, whether a route leads to it or not.
-    pub(super) fn take_over(&mut self, routes: &Routes, side: &Side, leases: &[LeaseView], now: Time) {
+    /// Takes what lives on a side, as an answer says to what was asked at `asked`, in place of what was known: for every
+    /// account, whether a route leads to it or not.
+    pub(super) fn take_over(
+        &mut self,
+        routes: &Routes,
+        side: &Side,
+        leases: &[LeaseView],
+        asked: Time,
+        now: Time,
+    ) {
         let mut known = Leases::default();
         known.replace(leases);
         for (id, account) in &self.accounts {
             let is_told = routes.of(side).any(|way| way.upstream == *id);
-            let word = known.anew(account.account.provider()).filter(|_| is_told);
-            let gone = Word::End { reason: StopReason::Revoked, at: now };
-            say(&mut self.pacer, *id, side, word.unwrap_or(gone), now);
+            match known.anew(account.account.provider()).filter(|_| is_told) {
+                Some((since, until)) => self.pacer.resume(*id, side, since, until, asked, now),
+                None => self.pacer.end(*id, side, StopReason::Revoked, now, now),
+            }
         }
         if known.is_empty() || routes.of(side).next().is_none() {
             self.sides.remove(side);
@@ -180,21 +189,19 @@ impl State {
         side: &Side,
         leases: &[LeaseView],
         told: impl Fn(&Name, &Side) -> Option<Time>,
+        asked: Time,
         now: Time,
     ) {
         if self.sides.contains_key(side) {
-            return self.take_over(routes, side, leases, now);
+            return self.take_over(routes, side, leases, asked, now);
         }
         let mut known = Leases::default();
         known.replace(leases);
         for way in routes.of(side) {
-            let (since, until) = match known.anew(way.account.provider()) {
-                Some(Word::Begin { since, until }) => (since, Some(until)),
-                _ => (now, None),
-            };
+            let (since, until) = known.anew(way.account.provider()).unzip();
             let shown_until = told(way.account.name(), side);
             if until.is_some() || shown_until.is_some() {
-                self.pacer.adopt(way.upstream, side, since, until, shown_until, now);
+                self.pacer.adopt(way.upstream, side, since.unwrap_or(now), until, shown_until, now);
             }
         }
         if !known.is_empty() && routes.of(side).next().is_some() {

@@ -11,6 +11,10 @@ impl Stream {
     /// before a message that passed is a straggler, and ignored. Says whether it began something: where a lease lived
     /// already it is an extension.
     pub fn begin(&mut self, profile: &Profile, since: Time, until: Time, now: Time) -> bool {
+        self.begin_from(profile, self.fence.in_order(since), until, now)
+    }
+
+    fn begin_from(&mut self, profile: &Profile, since: Time, until: Time, now: Time) -> bool {
         self.settle(profile, now);
         if self.fence.ended(since) || until <= now {
             return false;
@@ -25,6 +29,12 @@ impl Stream {
         (self.owes_stop, self.lapsed) = (None, None);
         self.turn();
         true
+    }
+
+    /// A listing, asked for at `asked`, says that a lease that began at `since` lives until `until`. It may have begun before
+    /// messages that the news had told of by then, and is no straggler. Otherwise as [`Self::begin`].
+    pub fn resume(&mut self, profile: &Profile, since: Time, until: Time, asked: Time, now: Time) -> bool {
+        self.begin_from(profile, self.fence.outlived(since, asked), until, now)
     }
 
     /// Another node told of the side until now. Its lease, if one lives, began and ends at these moments. Before its
@@ -79,7 +89,7 @@ impl Stream {
         self.settle(profile, now);
         let is_past = self.lease.as_ref().is_some_and(|live| live.since > at);
         if reason == StopReason::Sent {
-            self.fence.pass_in_order(at);
+            self.fence.pass_in_order(at, now);
         }
         if is_past {
             return;

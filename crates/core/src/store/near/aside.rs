@@ -1,7 +1,7 @@
 //! What a node decided by itself while the store was out of reach, and how that is brought to the store afterwards.
 
 use super::ended::Ended;
-use super::extension::of_lease;
+use super::extension::{Extensions, of_lease};
 use crate::lease::{Lease, LeaseView, SideState};
 use crate::policy::Policy;
 use crate::time::Time;
@@ -25,6 +25,25 @@ impl Aside {
         let is_over = lease.turn.is_some() && lease.turn <= last_turn;
         let known = self.base.leases.iter().find(|known| known.participant == lease.participant);
         !is_over && known.is_none_or(|known| known.expires_at() <= now)
+    }
+
+    /// The store answers to what it was asked before something was decided beside it. What lasts longer there than was known
+    /// was promised, and lasts longer here, too.
+    pub(super) fn learn(&mut self, stored: SideState, here: &mut SideState, now: Time) {
+        for lease in &mut here.leases {
+            let of_it = |state: &SideState| {
+                let mut leases = state.leases.iter();
+                leases.find(|known| known.participant == lease.participant).cloned()
+            };
+            if let (Some(known), Some(promised)) = (of_it(&self.base), of_it(&stored)) {
+                of_lease(&known, &promised)
+                    .filter(|extension| extension.is_of(lease))
+                    .collect::<Extensions>()
+                    .iter()
+                    .for_each(|extension| _ = extension.join(lease, now));
+            }
+        }
+        self.base = stored;
     }
 
     /// Makes one of what the store has and what was decided beside it: what ended here ends, what was promised here

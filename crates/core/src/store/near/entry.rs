@@ -157,7 +157,7 @@ impl Entry {
         self.pending.retain(|extension| state.leases.iter().any(|lease| extension.is_of(lease)));
     }
 
-    /// Makes whole what this node did after news were missed, of leases that those who follow this node were not told of:
+    /// Makes whole what this node did, after news were missed or alone, of leases that those who follow this node were not told of:
     /// their beginning may be among them, and is told late.
     pub(super) fn mend(&self, changes: &mut Changes) {
         let is_known = |change: &Change| {
@@ -256,13 +256,6 @@ fn sketch(lease: &LeaseView) -> Lease {
         turn: None,
         origin: lease.origin.clone(),
         claims: [Claim { source: Source::OneShot, until: lease.expires_at }].into_iter().collect(),
-    }
-}
-
-/// What goes on is a beginning to those who may not know of it.
-pub(super) fn begin_what_goes_on(changes: &mut Changes) {
-    for change in changes.iter_mut().filter(|change| change.kind == ChangeKind::Refreshed) {
-        change.kind = ChangeKind::Started;
     }
 }
 

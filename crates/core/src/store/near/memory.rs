@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::aside::Aside;
 use super::ended::{Ended, ended_by};
-use super::entry::{Entry, amends, begin_what_goes_on};
+use super::entry::{Entry, amends};
 use super::extension::{Extensions, between, forget_told};
 use super::table::{Difference, Table};
 use crate::conversation::{Name, Side};
@@ -45,11 +45,18 @@ pub(super) struct Made {
     pub(super) count: u64,
 }
 
-/// What the store has of a side now, what it came to, and whether the shard is heard.
+/// Whether a shard is heard, and whether those who follow this node were told less of it than the store has answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Followed {
+    pub(super) hears: bool,
+    pub(super) is_behind: bool,
+}
+
+/// What the store has of a side now, what it came to, and how the shard is followed.
 pub(super) struct Answer<'o> {
     pub(super) made: Made,
     pub(super) outcome: &'o Outcome,
-    pub(super) hears: bool,
+    pub(super) followed: Followed,
 }
 
 /// What a node knew of a side when it asked the store.
@@ -271,7 +278,7 @@ impl<A: Audience> NodeMemory<A> {
 
     /// The store has answered.
     pub(super) fn keep(&self, shard: usize, side: &Side, asked: &Local, answer: Answer<'_>) {
-        let Answer { made: Made { next, count }, outcome, hears } = answer;
+        let Answer { made: Made { next, count }, outcome, followed } = answer;
         let mut table = self.lock(shard);
         let now = asked.now;
         // What others did meanwhile may be before or behind it.
@@ -289,11 +296,11 @@ impl<A: Audience> NodeMemory<A> {
                 return vouch(entry, outcome);
             }
             if let Some(aside) = &mut entry.aside {
-                aside.base = next;
-                return;
+                aside.learn(next, &mut entry.state, now);
+                return vouch(entry, outcome);
             }
-            entry.is_exact = hears && is_certain;
-            entry.may_be_untold = !entry.is_exact;
+            entry.is_exact = followed.hears && is_certain;
+            entry.may_be_untold = !entry.is_exact || followed.is_behind;
             if is_certain || entry.state.leases.is_empty() {
                 changes = amends(entry, &next, now);
                 entry.state = next;
@@ -341,7 +348,7 @@ impl<A: Audience> NodeMemory<A> {
             }
             vouch(entry, &outcome);
             if entry.may_be_untold {
-                begin_what_goes_on(&mut changes);
+                entry.mend(&mut changes);
             }
         });
         self.publish_here(shard, side, changes, deadline);
@@ -372,7 +379,7 @@ impl<A: Audience> NodeMemory<A> {
         side: &Side,
         told: &Local,
         committed: Option<Made>,
-        hears: bool,
+        followed: Followed,
     ) {
         let mut table = self.lock(shard);
         let Some(known) = table.get(side) else { return };
@@ -395,8 +402,8 @@ impl<A: Audience> NodeMemory<A> {
                 aside.base = committed;
                 return;
             }
-            entry.is_exact = hears && is_certain;
-            entry.may_be_untold = !entry.is_exact;
+            entry.is_exact = followed.hears && is_certain;
+            entry.may_be_untold = !entry.is_exact || followed.is_behind;
             if entry.aside.is_none() && !is_certain {
                 return;
             }

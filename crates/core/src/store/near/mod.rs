@@ -22,7 +22,7 @@ mod table;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use memory::{Answer, Made};
+use memory::{Answer, Followed, Made};
 pub use memory::{NodeMemory, Tally};
 
 use super::remote::{Audience, Remote};
@@ -118,7 +118,7 @@ impl<R: Remote, A: Audience> NearStore<R, A> {
         let result = result.await;
         let committed = committed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let settled = committed.filter(|_| result.is_ok());
-        self.memory.end_settling(shard, side, &local, settled, self.remote.hears(shard));
+        self.memory.end_settling(shard, side, &local, settled, self.followed(shard));
         self.note(&result);
         self.follow(shard);
         result.map(|_| ())
@@ -141,6 +141,10 @@ impl<R: Remote, A: Audience> NearStore<R, A> {
 
     fn note<T>(&self, result: &Result<T, StoreError>) {
         self.memory.note_away(matches!(result, Err(StoreError::Unavailable)));
+    }
+
+    fn followed(&self, shard: usize) -> Followed {
+        Followed { hears: self.remote.hears(shard), is_behind: self.remote.is_behind(shard) }
     }
 
     /// Follows a shard in which this node vouches for something, and no other.
@@ -184,8 +188,8 @@ impl<R: Remote, A: Audience> Store for NearStore<R, A> {
         match result {
             Ok(outcome) => {
                 let made = committed.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
-                let answer = Answer { made, outcome: &outcome, hears: self.remote.hears(shard) };
-                self.memory.keep(shard, side, &local, answer);
+                let followed = self.followed(shard);
+                self.memory.keep(shard, side, &local, Answer { made, outcome: &outcome, followed });
                 self.follow(shard);
                 Ok(outcome)
             }
@@ -253,5 +257,9 @@ impl<R: Remote, A: Audience> Remote for NearStore<R, A> {
 
     fn hears(&self, shard: usize) -> bool {
         self.remote.hears(shard)
+    }
+
+    fn is_behind(&self, shard: usize) -> bool {
+        self.remote.is_behind(shard)
     }
 }

@@ -166,6 +166,50 @@ fn that_a_lease_lasts_longer_may_be_heard_when_it_seems_to_be_over() {
 }
 
 #[test]
+fn who_types_past_the_message_of_another_begins_again_where_a_listing_shows_them() {
+    let lapsed = || {
+        let mut line = Line::typing(with_stop(), 60_000);
+        line.end(StopReason::Sent, 1_000);
+        assert!(line.begin(1_000, 5_000, 1_000), "they began at 0, and go on");
+        assert_eq!(line.start(1_000), Verb::Type);
+        line.answer(Verdict::Accepted, 1_100);
+        assert_eq!(line.start(5_000), Verb::Stop, "that it lasts longer was not heard");
+        line.answer(Verdict::Accepted, 5_100);
+        line
+    };
+    let resume = |line: &mut Line, asked: u64| {
+        line.stream.resume(&line.profile, ms(0), ms(60_000), ms(asked), ms(6_000))
+    };
+    let mut line = lapsed();
+    assert!(!resume(&mut line, 900), "the listing may be older than the message");
+    assert!(resume(&mut line, 5_500));
+    assert_eq!(line.start(6_000), Verb::Type);
+
+    let mut sent = lapsed();
+    sent.stream.before_message(ms(5_200));
+    sent.stream.after_message(&sent.profile, true, ms(5_300));
+    assert!(!resume(&mut sent, 5_500), "of this message the store may not know");
+}
+
+#[test]
+fn what_is_told_after_a_message_began_after_it_whatever_the_clocks_say() {
+    let sent = || {
+        let mut line = Line::new(with_stop());
+        line.end(StopReason::Sent, 10_000);
+        line
+    };
+    let mut line = sent();
+    assert!(line.begin(9_700, 60_000, 10_010), "at a node whose clock is behind");
+    assert_eq!(line.start(10_010), Verb::Type);
+    assert!(!sent().begin(8_900, 60_000, 10_010), "no clock is that far behind");
+
+    let mut carried = Line::new(with_stop());
+    carried.stream.before_message(ms(9_900));
+    carried.stream.after_message(&carried.profile, true, ms(10_000));
+    assert!(!carried.begin(9_700, 60_000, 10_010), "of this message the news have not told");
+}
+
+#[test]
 fn nothing_is_stopped_that_does_not_show() {
     let mut refused = Line::new(with_stop());
     refused.begin(0, 600_000, 0);
