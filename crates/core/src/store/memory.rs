@@ -5,7 +5,7 @@
 //! A side's filing is left where it is when its deadline moves later, and looked at again when it comes out.
 //!
 //! What most sides have is kept in few bytes: an agent's names once for all its conversations (`lines`), a phone
-//! number as a number (`address`), a lease of one call as 16 bytes (`state`).
+//! number as a number (`address`), a lease of one call as 13 bytes (`state`).
 
 mod address;
 mod heads;
