@@ -157,8 +157,8 @@ impl Entry {
         self.pending.retain(|extension| state.leases.iter().any(|lease| extension.is_of(lease)));
     }
 
-    /// Makes whole what this node did, after news were missed or alone, of leases that those who follow this node were not told of:
-    /// their beginning may be among them, and is told late.
+    /// Makes whole what this node did, after news were missed or alone, of leases that those who follow this node were not
+    /// told of: their beginning may be among them, and is told late.
     pub(super) fn mend(&self, changes: &mut Changes) {
         let is_known = |change: &Change| {
             let mut known = self.state.leases.iter();
